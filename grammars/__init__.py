@@ -1,0 +1,1 @@
+"""Shipped grammars, one `.lark` file a library; installed as `smcdsl.grammars`."""

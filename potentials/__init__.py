@@ -1,0 +1,1 @@
+"""Shipped potentials, one module a library; installed as `smcdsl.potentials`."""

@@ -1,0 +1,1 @@
+"""From .smc text to Program."""

@@ -1,0 +1,1 @@
+"""What a .smc text means, as plain data."""

@@ -1,0 +1,181 @@
+"""Grammars before any vocabulary: rules, expressions, lexing policy.
+
+Two kinds share one type. *Scannerless* grammars (inline rules of a program) mean what formal language
+theory says: sequence is concatenation. *Lexed* grammars (`.lark` files) are read as lark's lexer reads
+them: text is cut into terminals by `longest` match over all terminals with reserved keywords, or by the
+`contextual` lexer, ignored terminals are skipped, and the rules speak about what remains.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from smcdsl.errors import Span
+from smcdsl.program.expressions import Argument, Expression
+from smcdsl.program.types import Type
+
+Lexing = Literal["scannerless", "longest", "contextual"]
+Unit = Literal["tokens", "chars", "words", "lines"]
+
+
+@dataclass(frozen=True)
+class GrammarExpression:
+    """Base of the tree. `span` is None for what no text of the user spells."""
+
+    span: Span | None = field(default=None, repr=False, compare=False, kw_only=True)
+
+
+@dataclass(frozen=True)
+class LiteralText(GrammarExpression):
+    """Exactly this text (its UTF-8 bytes), or any casing of it."""
+
+    text: str
+    ignore_case: bool = False
+
+
+@dataclass(frozen=True)
+class Pattern(GrammarExpression):
+    """A regular expression in Python's syntax, without look-around and back-references. Flags: of `imsx`."""
+
+    regex: str
+    flags: str = ""
+
+
+@dataclass(frozen=True)
+class Concatenation(GrammarExpression):
+    """One after the other; empty means the empty text."""
+
+    items: tuple[GrammarExpression, ...]
+
+
+@dataclass(frozen=True)
+class Alternatives(GrammarExpression):
+    """Any of them."""
+
+    items: tuple[GrammarExpression, ...]
+
+
+@dataclass(frozen=True)
+class Repeat(GrammarExpression):
+    """From `least` to `most` times; `most` None is without end."""
+
+    item: GrammarExpression
+    least: int
+    most: int | None
+
+
+@dataclass(frozen=True)
+class Intersection(GrammarExpression):
+    """Texts of both; at least one side is regular."""
+
+    left: GrammarExpression
+    right: GrammarExpression
+
+
+@dataclass(frozen=True)
+class Difference(GrammarExpression):
+    """Texts of the left and not of the right, which is regular."""
+
+    left: GrammarExpression
+    right: GrammarExpression
+
+
+@dataclass(frozen=True)
+class Reference(GrammarExpression):
+    """A rule by name. Before the resolver `path` may also name a declared grammar or `lib.rule`;
+
+    afterwards it is one name that is a key of `Grammar.rules` or `Grammar.terminals`.
+    """
+
+    path: tuple[str, ...]
+    arguments: tuple[Argument, ...] | None = None
+
+    @property
+    def name(self) -> str:
+        """The dotted name."""
+        return ".".join(self.path)
+
+
+@dataclass(frozen=True)
+class Limit:
+    """`unit in least..most`; None is no bound. Before the resolver the bounds may be expressions."""
+
+    unit: Unit
+    least: int | Expression | None
+    most: int | Expression | None
+    span: Span | None = field(default=None, repr=False, compare=False)
+
+
+@dataclass(frozen=True)
+class Matches:
+    """`matches /r/`: the whole text matches; `excludes /r/`: no part of the text does."""
+
+    pattern: Pattern
+    excludes: bool
+    span: Span | None = field(default=None, repr=False, compare=False)
+
+
+Condition = Limit | Matches
+
+
+@dataclass(frozen=True)
+class Restricted(GrammarExpression):
+    """`item where condition, condition`."""
+
+    item: GrammarExpression
+    conditions: tuple[Condition, ...]
+
+
+@dataclass(frozen=True)
+class SubstringOf(GrammarExpression):
+    """Any non-empty substring of a text that is known when the run starts (`std.text.substring_of`)."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class Embedded(GrammarExpression):
+    """A lexed grammar as a part of an inline one: its texts, read by its own lexer."""
+
+    grammar: Grammar
+
+
+@dataclass(frozen=True)
+class Terminal:
+    """A lexical symbol of a lexed grammar.
+
+    `order` is lark's order among terminals that match equally long texts: the smaller goes first
+    (by priority, then keywords before patterns, then lark's own sort).
+    """
+
+    name: str
+    definition: GrammarExpression  # regular: LiteralText, Pattern and combinations
+    priority: int = 0
+    is_keyword: bool = False  # a literal text, reserved under `longest`
+    order: int = 0
+
+
+@dataclass(frozen=True)
+class Grammar:
+    """Rules with a start, closed under references.
+
+    For a scannerless grammar `terminals` is empty and rules hold any expression. For a lexed grammar
+    rules hold only Concatenation, Alternatives, Repeat and Reference (to rules and terminals).
+    `boundaries` are the rule names that `at` and `each` may use, in order; a rule name of the user's
+    file is one, rules that the loader made up are not. `conditions` restrict whole texts.
+    """
+
+    name: str
+    start: str
+    rules: Mapping[str, GrammarExpression]
+    lexing: Lexing = "scannerless"
+    terminals: Mapping[str, Terminal] = field(default_factory=dict)
+    ignored: tuple[str, ...] = ()
+    boundaries: tuple[str, ...] = ()
+    conditions: tuple[Condition, ...] = ()
+    filters: tuple[tuple[GrammarExpression, bool], ...] = ()
+    """(regular expression tree, keep): texts must (keep) or must not be in it: compiled `&` and `-`."""
+    value_type: Type | None = None
+    span: Span | None = field(default=None, repr=False, compare=False)
