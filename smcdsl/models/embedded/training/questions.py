@@ -97,8 +97,9 @@ NUMBER_COLUMNS = {
     **dict.fromkeys(("area", "size", "population", "capacity"), "size"),
     "speed": "speed",
     "depth": "depth",
+    "stock": "stock",
     **dict.fromkeys(
-        """stock quantity distance pages points budget goals wins seats floors sales rank hours minutes amount total
+        """quantity distance pages points budget goals wins seats floors sales rank hours minutes amount total
         tax discount profit revenue temperature volume value width credits visits views likes""".split(),
         "number",
     ),
@@ -179,6 +180,19 @@ WORDINGS: dict[str, dict[str, list[str]]] = {
     },
     "speed": {">": ["+faster than {v}"], "<": ["+slower than {v}"], "max": ["fastest"], "min": ["slowest"]},
     "depth": {">": ["+deeper than {v}"], "<": ["+shallower than {v}"], "max": ["deepest"], "min": ["shallowest"]},
+    "stock": {
+        ">": ["with more than {v} in stock", "with over {v} in stock"],
+        "<": ["with less than {v} in stock", "with fewer than {v} in stock"],
+        ">=": ["with at least {v} in stock", "with {v} or more in stock"],
+        "=": ["with {v} in stock", "with exactly {v} in stock"],
+    },
+    "plural": {
+        ">": ["with more than {v} {s}", "with over {v} {s}"],
+        "<": ["with fewer than {v} {s}", "with less than {v} {s}"],
+        ">=": ["with at least {v} {s}", "with {v} or more {s}"],
+        "<=": ["with at most {v} {s}"],
+        "=": ["with {v} {s}", "with exactly {v} {s}"],
+        },
     "number": {},
 }
 GENERIC: dict[str, list[str]] = {
@@ -271,14 +285,17 @@ class Asker:
             first, second = sorted((self.number(column), self.number(column)), key=float)
             values = {"a": first, "b": second}
             sql = f"{ref} BETWEEN {first} AND {second}"
-        natural = WORDINGS.get(column.kind, {}).get(op)
+        kind = "plural" if column.name in words.PLURALS else column.kind
+        values["s"] = column.said
+        natural = WORDINGS.get(kind, {}).get(op)
         if natural and self.chance(0.6):
             phrase = self.random.choice(natural).format(**values)
             if phrase.startswith("+"):
                 after = phrase[1:] if self.chance(0.6) else f"{self.pick('that', 'who', 'which')} are {phrase[1:]}"
                 return Condition(after, f"are {phrase[1:]}", "", (column.name,), sql)
             verb = phrase.split(" ", 1)
-            return Condition(phrase, verb[1] if verb[0] in ("that", "who") else "", "", (column.name,), sql)
+            predicate = f"have {verb[1]}" if verb[0] == "with" else verb[1] if verb[0] in ("that", "who") else ""
+            return Condition(phrase, predicate, "", (column.name,), sql)
         after, predicate = self.has(column, self.random.choice(GENERIC[op]).format(**values))
         return Condition(after, predicate, "", (column.name,), sql)
 
@@ -566,7 +583,7 @@ class Asker:
         if not condition:
             return None
         columns = self.asked(parent)[:1]
-        have = self.pick("with", "with", "that have", "who have", "having", "with any")
+        have = self.pick("with", "with", "that have", "who have", "having", "with any", "who made", "who placed")
         children = condition.about(child.one if have == "with any" else child.many)
         subject = f"{parent.many} {have} {children}"
         plain = columns == [parent.label]
@@ -588,7 +605,7 @@ class Asker:
         condition = self.condition(parent, qualified=True, label_too=False)
         if not condition:
             return None
-        by = self.pick("of", "by", "of", "for", "belonging to")
+        by = self.pick("of", "by", "of", "for", "belonging to", "made by")
         return f"{child.many} {by} {condition.about(parent.many)}", condition.sql
 
     def ask_children(self, child: Table, parent: Table) -> tuple[str, str] | None:

@@ -28,6 +28,8 @@ windmill tractor satellite mosaic""".split()
 UNSEEN_COLUMNS = """mileage vintage balance humidity wingspan tuition altitude thickness voltage attendance
 dialect flavor fabric motto habitat""".split()
 
+PLURALS = frozenset("pages points goals wins seats floors sales hours minutes credits visits views likes".split())
+
 ONSETS = "b bl br c ch cl cr d dr f fl fr g gl gr h j k kl kr l m n p pl pr qu r s sh sk sl sm sn sp st t th tr v w y z"
 VOWELS = "a a a e e e i i o o u u ai ea ee ia io oa oo ou"
 CODAS = "- - - - b ck d f g l ll m n n nd ng nt p r r rd rk rn rt sh sk st t th x z"
@@ -66,7 +68,9 @@ def coined_name(random: Random) -> str:
 
 
 def plural(word: str) -> str:
-    """Return the plural of the last word of a phrase."""
+    """Return the plural of the last word of a phrase; `points` is one already."""
+    if word.split()[-1] in PLURALS:
+        return word
     if word.endswith(("s", "x", "z", "ch", "sh")):
         return word + "es"
     if word.endswith("y") and word[-2:-1] not in "aeiou":
