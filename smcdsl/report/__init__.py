@@ -1,0 +1,1 @@
+"""Results and mistakes for readers: text, JSON, tables."""
