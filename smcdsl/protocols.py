@@ -14,6 +14,11 @@ from smcdsl.vocabulary import Vocabulary
 
 Role = Literal["system", "user", "assistant"]
 
+Weight = float
+"""Annotates a potential's result that is never negative: `score` takes it as it is."""
+LogWeight = float
+"""Annotates a potential's result that may be any real number and is exponentiated."""
+
 
 @dataclass(frozen=True)
 class TurnTokens:

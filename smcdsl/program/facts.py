@@ -17,7 +17,7 @@ class GrammarFacts(Protocol):
     """Questions about one closed grammar (`Grammar` as `library.binding` makes it), conditions and filters included."""
 
     def problems(self, grammar: Grammar) -> list[Diagnostic]:
-        """Its mistakes: never finishes (E0402), empty (E0403), not regular beside `-` or `&` (E0404), look-around (E0405).
+        """Its mistakes: E0402 never finishes, E0403 empty, E0404 not regular beside `-` or `&`, E0405 look-around.
 
         Spans are those of the nodes; nodes without a span are never blamed. One mistake, one message.
         """

@@ -10,7 +10,7 @@ from smcdsl.errors import Diagnostic, Source, Span
 from smcdsl.program.expressions import Expression
 from smcdsl.program.grammar import Grammar, GrammarExpression
 from smcdsl.program.statements import Statement
-from smcdsl.program.types import Signature, Type
+from smcdsl.program.types import Parameter, Signature, Type
 
 Method = Literal["smc", "is", "rejection", "rerank", "lcd"]
 Scheme = Literal["systematic", "stratified", "residual", "multinomial"]
@@ -87,19 +87,36 @@ class Test:
 
 
 @dataclass(frozen=True)
+class GrammarDeclaration:
+    """`grammar name(parameters) = ...`, or a block of rules.
+
+    References in `rules` are resolved (`library.references` has the forms): to a rule of the same
+    declaration, to another declaration by its key in `Program.grammars`, or to a library's rule.
+    """
+
+    name: str
+    parameters: tuple[Parameter, ...]
+    start: str
+    rules: Mapping[str, GrammarExpression]
+    value_type: Type
+    span: Span = field(repr=False, compare=False)
+
+
+@dataclass(frozen=True)
 class HoleDeclaration:
     """A hole with what the checker knows of it.
 
-    `grammar` still has the program's inputs as free names in references with arguments (a schema, a
-    file), so the closed `Grammar` is made by `library.bind` when inputs are known. Where nothing
-    depends on inputs, `closed` is that grammar already. `boundaries` is None where they too depend.
+    `grammar` may have the program's inputs as free names in arguments and limits (a schema, a file, a
+    number), so the closed `Grammar` is made by `library.binding.bind_hole` when inputs are known.
+    Where nothing depends on inputs, `closed` is that grammar already. `boundaries` are the rule names
+    that `at` and `each` may use.
     """
 
     name: str
     collects: bool
     grammar: GrammarExpression
     closed: Grammar | None
-    boundaries: tuple[str, ...] | None
+    boundaries: tuple[str, ...]
     type: Type
     span: Span = field(repr=False, compare=False)
 
@@ -114,7 +131,7 @@ class Program:
     source: Source = field(repr=False)
     inputs: tuple[Input, ...]
     model: ModelSettings
-    grammars: Mapping[str, GrammarExpression]
+    grammars: Mapping[str, GrammarDeclaration]
     signatures: Mapping[str, Signature]
     holes: Mapping[str, HoleDeclaration]
     body: tuple[Statement, ...]

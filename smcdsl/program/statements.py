@@ -30,13 +30,18 @@ class Insert:
 
 @dataclass(frozen=True)
 class Hole:
-    """`[[name: grammar]]`; `name` is `_` for text that is generated and forgotten."""
+    """`[[name: grammar]]`; `name` is `_` for text that is generated and forgotten.
+
+    `key` is set by the resolver and tells holes of one name apart (`q[]` written twice, `_`): it is the
+    name itself for the first of them, and what `Program.holes` is keyed by.
+    """
 
     name: str
     collects: bool  # name[]
     grammar: GrammarExpression
     span: Span = field(repr=False, compare=False)
     name_span: Span = field(repr=False, compare=False)
+    key: str = ""
 
 
 Part = Given | Insert | Hole
