@@ -319,7 +319,7 @@ class Asker:
         if column.kind == "place" and self.chance(0.75):
             phrase = self.pick(f"from {value}", f"from {value}", f"in {value}", f"in {value}", f"based in {value}")
             lives = self.pick(f"who live in {value}", f"that come from {value}", f"located in {value}", phrase, phrase, phrase)
-            return Condition(lives, f"are {phrase}", "", named, sql)
+            return Condition(lives, self.pick(f"are {phrase}", f"are {phrase}", f"live in {value}", f"come from {value}"), "", named, sql)
         if column.kind in ("person", "title") and self.chance(0.7):
             phrase = self.pick(f"named {value}", f"called {value}", f"with the {said} {value}")
             return Condition(phrase, f"are {phrase}" if phrase[0] in "nc" else "", "", named, sql)
