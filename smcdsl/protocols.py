@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol, runtime_checkable
+from typing import Any, Literal, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -131,17 +131,37 @@ class Facts:
     workers: int = 0
 
 
+Sqlite: TypeAlias = str
+"""Annotates a parameter that takes an input of type `sqlite`: the database file's path."""
+
+
 @dataclass(frozen=True)
 class Potential:
     """A function of values with facts: what `@potential` makes and what factors call.
 
     A batch potential takes a list in place of the parameters annotated `list[...]`'s items; see
-    `smcdsl.potential`.
+    `smcdsl.potential`. Complete values go to `function`, text up to a boundary to `prefix_function`.
     """
 
     function: Callable[..., Any]
     facts: Facts
     name: str
+    prefix_form: str | None = None
+    explanation: str | None = None
+
+    @property
+    def prefix_function(self) -> Callable[..., Any]:
+        """What judges previews: the function named by `prefix_form`, or `function` itself."""
+        return self._sibling(self.prefix_form) or self.function
+
+    def explain(self, arguments: Sequence[Any], *, prefix: bool = False) -> str | None:
+        """Say in one line why these arguments got zero, where the potential can."""
+        explain = self._sibling(self.explanation)
+        return None if explain is None else explain(*arguments, prefix=prefix)
+
+    def _sibling(self, name: str | None) -> Callable[..., Any] | None:
+        found = None if name is None else self.function.__globals__[name]
+        return found.function if isinstance(found, Potential) else found
 
     def __call__(self, *arguments: Any, **named: Any) -> Any:
         """Call the function itself: no cache, no time limit, no policy."""
@@ -158,6 +178,8 @@ def potential(
     on_error: FailurePolicy = "fail",
     on_timeout: FailurePolicy | None = None,
     workers: int = 0,
+    prefix_form: str | None = None,
+    explanation: str | None = None,
 ) -> Callable[[Callable[..., Any]], Potential]:
     """Declare a Python function as a potential.
 
@@ -171,6 +193,10 @@ def potential(
             completion.
         cost: a duration such as `"40ms"`, or `"cheap"`/`"expensive"`.
         timeout: a duration; `on_timeout` (default: `on_error`) says what running out means.
+        prefix_form: the name of a function of the same file and parameters that judges prefixes in this
+            function's place, where a complete value is held to more than a prefix can be.
+        explanation: the name of a function of the same file, with the same parameters and a keyword
+            `prefix: bool`, that says in a line why a value got zero.
     """
     facts = Facts(
         prefix=prefix,
@@ -182,7 +208,7 @@ def potential(
         on_timeout=on_timeout or on_error,
         workers=workers,
     )
-    return lambda function: Potential(function, facts, function.__name__)
+    return lambda function: Potential(function, facts, function.__name__, prefix_form, explanation)
 
 
 _UNITS = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0}

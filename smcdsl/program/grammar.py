@@ -174,6 +174,10 @@ class Grammar:
     terminals: Mapping[str, Terminal] = field(default_factory=dict)
     ignored: tuple[str, ...] = ()
     boundaries: tuple[str, ...] = ()
+    boundary_of: Mapping[str, str] = field(default_factory=dict)
+    """rule -> the boundary whose sites its occurrences are, where that is not the rule's own name: one
+    boundary (`clause`) may be several rules (`where_clause`, `order_clause`). Keys are rules, values
+    are in `boundaries`; such a boundary need not be a rule itself."""
     conditions: tuple[Condition, ...] = ()
     filters: tuple[tuple[GrammarExpression, bool], ...] = ()
     """(regular expression tree, keep): texts must (keep) or must not be in it: compiled `&` and `-`."""
