@@ -1,0 +1,1 @@
+"""Grammars and programs made runnable: regular languages, parse tables, plans."""

@@ -1,0 +1,201 @@
+"""Sets of code points: what a character class matches, and the bytes that spell it.
+
+A set is a sorted tuple of inclusive ranges without overlap. Surrogates are never members: the texts of
+the language are valid UTF-8. What a class matches is asked of Python's own `re`, so that the answer is
+the one of the Python that runs, for every version of Unicode.
+"""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_right
+from collections.abc import Iterable
+from functools import lru_cache
+
+import numpy as np
+
+LAST_CODE_POINT = 0x10FFFF
+Ranges = tuple[tuple[int, int], ...]
+
+EVERYTHING: Ranges = ((0, 0xD7FF), (0xE000, LAST_CODE_POINT))
+NEWLINE: Ranges = ((10, 10),)
+
+
+def normalize(ranges: Iterable[tuple[int, int]]) -> Ranges:
+    """Sort, merge, and drop surrogates."""
+    merged: list[tuple[int, int]] = []
+    for low, high in sorted(ranges):
+        if merged and low <= merged[-1][1] + 1:
+            merged[-1] = (merged[-1][0], max(high, merged[-1][1]))
+        else:
+            merged.append((low, high))
+    return _without_surrogates(merged)
+
+
+def _without_surrogates(ranges: Iterable[tuple[int, int]]) -> Ranges:
+    kept = []
+    for low, high in ranges:
+        if high < 0xD800 or low > 0xDFFF:
+            kept.append((low, high))
+            continue
+        if low < 0xD800:
+            kept.append((low, 0xD7FF))
+        if high > 0xDFFF:
+            kept.append((0xE000, high))
+    return tuple(kept)
+
+
+def complement(ranges: Ranges) -> Ranges:
+    """All code points that are not in the set."""
+    gaps, next_free = [], 0
+    for low, high in ranges:
+        if low > next_free:
+            gaps.append((next_free, low - 1))
+        next_free = high + 1
+    if next_free <= LAST_CODE_POINT:
+        gaps.append((next_free, LAST_CODE_POINT))
+    return _without_surrogates(gaps)
+
+
+def difference(left: Ranges, right: Ranges) -> Ranges:
+    """Members of `left` that are not in `right`."""
+    return complement(normalize(complement(left) + right))
+
+
+def contains(ranges: Ranges, code_point: int) -> bool:
+    """Whether the code point is a member."""
+    index = bisect_right(ranges, (code_point, LAST_CODE_POINT + 1)) - 1
+    return index >= 0 and ranges[index][0] <= code_point <= ranges[index][1]
+
+
+@lru_cache(maxsize=1)
+def _all_characters() -> str:
+    """The text whose character number n is code point n."""
+    return np.arange(LAST_CODE_POINT + 1, dtype="<u4").tobytes().decode("utf-32-le", "surrogatepass")
+
+
+@lru_cache(maxsize=64)
+def matched_by(character_class: str, flags: int = 0) -> Ranges:
+    """The code points that a pattern for one character matches, by asking `re` for each.
+
+    Takes about 10 ms; results are kept.
+    """
+    found = re.compile(f"(?:{character_class})+", flags).finditer(_all_characters())
+    return normalize((match.start(), match.end() - 1) for match in found)
+
+
+@lru_cache(maxsize=1)
+def _cased_characters() -> str:
+    """Every character whose lower, upper or folded form is not itself, and those forms."""
+    cased = set()
+    for character in _all_characters():
+        forms = character.lower(), character.upper(), character.casefold()
+        if forms != (character, character, character):
+            cased.update((character, *(form for form in forms if len(form) == 1)))
+    return "".join(sorted(cased))
+
+
+@lru_cache(maxsize=4096)
+def ignoring_case(character_class: str, plain: Ranges, flags: int) -> Ranges:
+    """What `character_class` matches with `re.IGNORECASE`, if `plain` is what it matches without.
+
+    Only characters that have case can differ, so only these are asked of `re`.
+    """
+    cased = _cased_characters()
+    as_ranges = _cased_ranges()
+    matching = re.compile(character_class, flags | re.IGNORECASE).findall(cased)
+    return normalize(difference(plain, as_ranges) + tuple((ord(c), ord(c)) for c in matching))
+
+
+@lru_cache(maxsize=1)
+def _cased_ranges() -> Ranges:
+    return normalize((ord(c), ord(c)) for c in _cased_characters())
+
+
+END = -1
+Utf8Nodes = tuple[tuple[tuple[int, int], ...], ...]
+
+
+@lru_cache(maxsize=1024)
+def utf8_nodes(ranges: Ranges) -> Utf8Nodes:
+    """The automaton of the UTF-8 spellings of a set of code points: deterministic, acyclic, shared suffixes.
+
+    Returns nodes; node 0 is the start. A node is its edges (set of bytes as a 256-bit integer, next node),
+    where next node `END` accepts.
+    """
+    nodes: list[tuple[tuple[int, int], ...]] = [()]
+    numbers: dict[tuple[tuple[int, int], ...], int] = {}
+
+    def intern(edges: dict[int, int]) -> int:
+        key = tuple((mask, child) for child, mask in sorted(edges.items()))
+        if key not in numbers:
+            numbers[key] = len(nodes)
+            nodes.append(key)
+        return numbers[key]
+
+    def full(level: int) -> int:
+        """The node that any `level` continuation bytes leave."""
+        continuations = ((1 << 64) - 1) << 0x80
+        return intern({END if level == 1 else full(level - 1): continuations})
+
+    def block(members: Ranges, base: int, level: int) -> int | None:
+        """The node for the `level` continuation bytes that choose among 64**level code points from `base`."""
+        inside = _clip(members, base, base + 64**level - 1)
+        if not inside:
+            return None
+        if inside == ((base, base + 64**level - 1),):
+            return full(level)
+        if level == 1:
+            return intern({END: _mask(inside, base - 0x80)})
+        edges: dict[int, int] = {}
+        step = 64 ** (level - 1)
+        for digit in _digits(inside, base, step):
+            child = block(inside, base + digit * step, level - 1)
+            if child is not None:
+                edges[child] = edges.get(child, 0) | 1 << (0x80 + digit)
+        return intern(edges)
+
+    edges: dict[int, int] = {}
+    ascii_members = _clip(ranges, 0, 0x7F)
+    if ascii_members:
+        edges[END] = _mask(ascii_members, 0)
+    for low, high, level, lead in (
+        (0x80, 0x7FF, 1, 0xC0),
+        (0x800, 0xFFFF, 2, 0xE0),
+        (0x10000, LAST_CODE_POINT, 3, 0xF0),
+    ):
+        members = _clip(ranges, low, high)
+        step = 64**level
+        for digit in _digits(members, 0, step):
+            child = block(members, digit * step, level)
+            if child is not None:
+                edges[child] = edges.get(child, 0) | 1 << (lead + digit)
+    nodes[0] = tuple((mask, child) for child, mask in sorted(edges.items()))
+    return tuple(nodes)
+
+
+def _clip(ranges: Ranges, low: int, high: int) -> Ranges:
+    first = max(bisect_right(ranges, (low, LAST_CODE_POINT + 1)) - 1, 0)
+    clipped = []
+    for start, end in ranges[first:]:
+        if start > high:
+            break
+        if end >= low:
+            clipped.append((max(start, low), min(end, high)))
+    return tuple(clipped)
+
+
+def _digits(ranges: Ranges, base: int, step: int) -> list[int]:
+    """Numbers of the blocks of `step` code points from `base` that hold a member."""
+    digits: dict[int, None] = {}
+    for low, high in ranges:
+        digits.update(dict.fromkeys(range((low - base) // step, (high - base) // step + 1)))
+    return list(digits)
+
+
+def _mask(ranges: Ranges, base: int) -> int:
+    """The members as a set of bytes, code point `base` being byte 0."""
+    mask = 0
+    for low, high in ranges:
+        mask |= ((1 << (high - low + 1)) - 1) << (low - base)
+    return mask
