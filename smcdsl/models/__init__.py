@@ -1,0 +1,1 @@
+"""Language models: one implementation a file, imported when one of its models is named."""
