@@ -1,0 +1,1 @@
+"""Names to grammars and signatures: the project's own first, then what ships."""

@@ -1,0 +1,85 @@
+"""Grammars in `.lark` files: what their headers declare, and their rules.
+
+A header is made of comment lines that lark ignores; `smcdsl.notations.lark` documents its form. A file
+without declared grammars offers every rule by its own name.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+from smcdsl.errors import CompileError, Diagnostic
+from smcdsl.library.search import LibraryFile
+from smcdsl.notations.lark import load_lark, read_header
+from smcdsl.program.grammar import Grammar
+from smcdsl.program.references import GrammarFile
+from smcdsl.program.types import GrammarSignature
+
+
+@dataclass(frozen=True)
+class LibraryGrammar:
+    """A rule that a `.lark` file offers to programs."""
+
+    signature: GrammarSignature
+    file: GrammarFile
+    boundaries: tuple[str, ...]
+    specialize: str = ""
+
+
+def grammar_file(file: LibraryFile) -> GrammarFile:
+    """The file as references keep it; its own imports are looked for beside it."""
+    paths = (str(Path(file.path).parent),) if file.path else ()
+    return GrammarFile(file.name, file.text, paths)
+
+
+def library_grammars(file: LibraryFile, prefix: str) -> tuple[dict[str, LibraryGrammar], list[Diagnostic]]:
+    """The rules that a library offers, by name, named `prefix.rule` in messages; and what is wrong with the file."""
+    kept = grammar_file(file)
+    try:
+        header = read_header(file.text)
+        boundaries = header.boundaries if header.boundaries is not None else _rule_names(kept)
+    except CompileError as error:
+        return {}, list(error.diagnostics)
+    offered = {
+        declared.name: LibraryGrammar(
+            GrammarSignature(f"{prefix}.{declared.name}", declared.name, declared.parameters, declared.doc),
+            kept,
+            boundaries,
+            declared.specialize,
+        )
+        for declared in header.grammars
+    }
+    if not offered:
+        offered = {
+            rule: LibraryGrammar(GrammarSignature(f"{prefix}.{rule}", rule, ()), kept, boundaries)
+            for rule in _rule_names(kept)
+        }
+    return offered, []
+
+
+def own_grammar(file: LibraryFile, start: str) -> tuple[LibraryGrammar | None, list[Diagnostic]]:
+    """`lark("file.lark", start: "rule")`, or what is wrong with the file."""
+    kept = grammar_file(file)
+    try:
+        grammar = load_rules(kept, start)
+    except CompileError as error:
+        return None, list(error.diagnostics)
+    signature = GrammarSignature(Path(file.name).stem, start, ())
+    return LibraryGrammar(signature, kept, grammar.boundaries), []
+
+
+@lru_cache(maxsize=64)
+def load_rules(file: GrammarFile, start: str) -> Grammar:
+    """The grammar in a file, from a start rule. Raises CompileError."""
+    return load_lark(file.text, name=file.name, start=start, import_paths=file.import_paths)
+
+
+_RULE = re.compile(r"^[?!]{0,2}([a-z][a-z0-9_]*)[ \t]*(?:\.[ \t]*-?\d+)?[ \t]*:", re.MULTILINE)
+
+
+def _rule_names(file: GrammarFile) -> tuple[str, ...]:
+    """Rules defined in the file itself, in order; templates and names with a leading underscore are not for use."""
+    return tuple(dict.fromkeys(_RULE.findall(file.text)))
