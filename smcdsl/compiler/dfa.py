@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from functools import lru_cache
 
 import numpy as np
+from numpy.typing import NDArray
 
 from smcdsl.compiler.minimal import DEFAULT_STATE_LIMIT, Dfa
 from smcdsl.compiler.nfa import ANY_BYTE, Nfa, TooLarge
@@ -55,7 +56,6 @@ from smcdsl.program.grammar import (
     Embedded,
     GrammarExpression,
     Intersection,
-    Limit,
     LiteralText,
     Matches,
     Pattern,
@@ -318,7 +318,7 @@ def _lines_dfa(least: int, most: int | None) -> Dfa:
     return _with_dead_state(table, np.repeat(numbers >= least, 2))
 
 
-def _with_dead_state(table: np.ndarray, accepting: np.ndarray) -> Dfa:  # type: ignore[type-arg]
+def _with_dead_state(table: NDArray[np.int64], accepting: NDArray[np.bool_]) -> Dfa:
     full = np.concatenate([np.zeros((1, 256), np.int64), table]).astype(np.int32)
     return minimize(full, np.append(False, accepting), 1)
 

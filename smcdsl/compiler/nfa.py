@@ -6,6 +6,7 @@ any letter is one edge. Anchors are silent edges with a condition; `without_anch
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from smcdsl.compiler.regex import Anchor, AnchorKind, Characters, Choice, Repetition, Sequence, Tree
@@ -62,7 +63,7 @@ class Nfa:
         self.anchors.setdefault(start, []).append((tree.kind, end))
         return end
 
-    def add_repetition(self, add_item, least: int, most: int | None, start: int) -> int:  # type: ignore[no-untyped-def]
+    def add_repetition(self, add_item: Callable[[int], int], least: int, most: int | None, start: int) -> int:
         """Add what `add_item(state) -> end` adds, from `least` to `most` times."""
         for _ in range(least):
             start = add_item(start)
@@ -177,7 +178,7 @@ def _demands(kind: AnchorKind, before: int, after: int) -> list[int]:
 
 def _both(left: int, right: int) -> int | None:
     """Both demands as one; None if no text meets both."""
-    if left == _ANYTHING or left == right:
+    if left in (_ANYTHING, right):
         return right
     if right == _ANYTHING:
         return left

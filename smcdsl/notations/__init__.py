@@ -1,0 +1,1 @@
+"""Grammar texts in other notations, read into `Grammar`."""
