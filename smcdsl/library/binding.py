@@ -14,6 +14,7 @@ from __future__ import annotations
 import weakref
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -271,8 +272,8 @@ class _Closing:
     def _start(self, outer: list[str], expression: GrammarExpression, scope: Environment) -> str:
         """Define the rules that name the whole text, the outermost first, and return the start."""
         if not outer:
-            outer = [self._unique("start", "start", boundary=False)]
-        for name, inner in zip(outer, outer[1:], strict=False):
+            outer = [self._unique("_start", "_start", boundary=False)]
+        for name, inner in pairwise(outer):
             self.rules[name] = Reference((inner,))
         self.rules[outer[-1]] = self._expression(expression, scope)
         return outer[0]
@@ -431,7 +432,7 @@ class _Closing:
             if isinstance(limit, Limit) and limit.unit == "tokens" and limit.span is not None:
                 message = "`tokens` can only limit a whole hole"
                 label = "this stands inside a larger grammar, whose parts have no tokens of their own"
-                self.problems.append(replace(_mistake("E0412", message, limit.span, label), help="limit `chars` here"))
+                self.problems.append(replace(_mistake("E0416", message, limit.span, label), help="limit `chars` here"))
 
     def _inlined(self, node: GrammarExpression, scope: Environment, side: str) -> GrammarExpression:
         """A regular expression without any reference."""

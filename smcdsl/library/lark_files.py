@@ -39,13 +39,15 @@ def library_grammars(file: LibraryFile, prefix: str) -> tuple[dict[str, LibraryG
     """The rules that a library offers, by name, named `prefix.rule` in messages; and what is wrong with the file."""
     kept = grammar_file(file)
     try:
-        header = read_header(file.text)
+        header = read_header(file.text, file.name)
         boundaries = header.boundaries if header.boundaries is not None else _rule_names(kept)
     except CompileError as error:
         return {}, list(error.diagnostics)
     offered = {
         declared.name: LibraryGrammar(
-            GrammarSignature(f"{prefix}.{declared.name}", declared.name, declared.parameters, declared.doc),
+            GrammarSignature(
+                f"{prefix}.{declared.name}", declared.name, declared.parameters, header.docs.get(declared.name, "")
+            ),
             kept,
             boundaries,
             declared.specialize,

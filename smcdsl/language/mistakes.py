@@ -1,0 +1,678 @@
+"""One constructor a mistake: names, types, grammars and potentials (E02 to E05).
+
+The wording is that of the language reference, 3.2. Mistakes of the syntax, of the transcript and of
+inference settings have their own files.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from smcdsl.errors import Diagnostic, Edit, Label, Span
+from smcdsl.program.types import Type
+
+
+def diagnostic(
+    code: str,
+    message: str,
+    span: Span,
+    label: str = "",
+    *,
+    others: Sequence[tuple[Span, str]] = (),
+    notes: Sequence[str] = (),
+    help: str = "",
+    fixes: Sequence[Edit] = (),
+) -> Diagnostic:
+    """A mistake at `span`; `others` are further places with what is said about them."""
+    labels = (Label(span, label, primary=True), *(Label(place, text) for place, text in others))
+    return Diagnostic(code, message, labels, tuple(notes), help, tuple(fixes))
+
+
+# ---- names
+
+
+def unknown_value(name: str, span: Span, near: str | None, kind: str) -> Diagnostic:
+    """A name that stands for no value; `near` is a similar one, of which `kind` says what it is."""
+    return diagnostic(
+        "E0201",
+        f"nothing here is called `{name}`",
+        span,
+        "not an input, hole or `let`",
+        help=f"there is {kind} with a similar name: `{near}`" if near else "",
+        fixes=[Edit(span, near)] if near else (),
+    )
+
+
+def unknown_function(name: str, span: Span, near: str | None) -> Diagnostic:
+    """A call of something that is neither a built-in nor a potential."""
+    return diagnostic(
+        "E0201",
+        f"nothing here is called `{name}`",
+        span,
+        f"did you mean `{near}`?" if near else "not a potential or built-in function",
+        fixes=[Edit(span, near)] if near else (),
+    )
+
+
+def unknown_template(name: str, span: Span, near: str | None) -> Diagnostic:
+    """`use` of a template that is not declared."""
+    return diagnostic(
+        "E0201",
+        f"nothing here is called `{name}`",
+        span,
+        f"did you mean `{near}`?" if near else "not a template",
+        fixes=[Edit(span, near)] if near else (),
+    )
+
+
+def unknown_import(name: str, span: Span, near: str | None, library_exists: bool) -> Diagnostic:
+    """`name.something` where nothing imported is called `name`."""
+    return diagnostic(
+        "E0201",
+        f"nothing here is called `{name}`",
+        span,
+        f"did you mean `{near}`?" if near else "not an import",
+        help=f"there is a library of that name: add `import {name}`" if library_exists else "",
+        fixes=[Edit(span, near)] if near else (),
+    )
+
+
+def function_as_value(name: str, span: Span, what: str) -> Diagnostic:
+    """A function, grammar or import where a value is needed."""
+    help = "call it with its arguments in parentheses" if what in ("a potential", "a function") else ""
+    return diagnostic("E0201", f"`{name}` is {what}, not a value", span, "a value is needed here", help=help)
+
+
+def not_in_library(
+    library: str, name: str, span: Span, near: str | None, kind: str, names: Iterable[str]
+) -> Diagnostic:
+    """A library without that function or grammar; `kind` is the plural of what it was looked for."""
+    known = ", ".join(sorted(names))
+    return diagnostic(
+        "E0202",
+        f"library `{library}` has no `{name}`",
+        span,
+        f"did you mean `{library}.{near}`?" if near else "",
+        notes=[f"{kind} in `{library}`: {known}"] if known else [f"there are no {kind} in `{library}`"],
+        fixes=[Edit(span, near)] if near else (),
+    )
+
+
+def no_field(name: str, type_: Type, span: Span, near: str | None, known: Sequence[str]) -> Diagnostic:
+    """A field that values of this type do not have."""
+    return diagnostic(
+        "E0202",
+        f"a `{type_}` has no field `{name}`" if known else f"a `{type_}` has no fields",
+        span,
+        f"did you mean `{near}`?" if near else "",
+        notes=[f"its fields: {', '.join(known)}"] if known else (),
+        fixes=[Edit(span, near)] if near else (),
+    )
+
+
+def used_before_generated(name: str, span: Span, hole: Span) -> Diagnostic:
+    """A hole's value is asked for before the hole."""
+    return diagnostic(
+        "E0203",
+        f"`{name}` is used before the model has written it",
+        span,
+        "no value yet at this point",
+        others=[(hole, "it is generated here")],
+    )
+
+
+def used_before_let(name: str, span: Span, definition: Span) -> Diagnostic:
+    """A `let` or loop variable outside of where it has a value."""
+    return diagnostic(
+        "E0203", f"`{name}` has no value yet", span, "used here", others=[(definition, "it is defined only here")]
+    )
+
+
+def same_hole_twice(name: str, first: Span, second: Span, grammar: str) -> Diagnostic:
+    """Two holes would give one name."""
+    return diagnostic(
+        "E0204",
+        f"two holes are called `{name}`",
+        second,
+        "this would overwrite it",
+        others=[(first, "first one")],
+        help=f"rename one, or collect both with `[[{name}[]: {grammar}]]`",
+    )
+
+
+def overwritten_in_loop(name: str, span: Span, loop: Span) -> Diagnostic:
+    """A hole in a loop that does not collect."""
+    return diagnostic(
+        "E0204",
+        f"every round of the loop would overwrite `{name}`",
+        span,
+        "generated once in each round",
+        others=[(loop, "in this loop")],
+        help=f"collect the rounds with `[[{name}[]: ...]]`",
+        fixes=[Edit(Span(span.source, span.end, span.end), "[]")],
+    )
+
+
+def not_always_generated(name: str, span: Span, condition: str, hole: Span) -> Diagnostic:
+    """A value that only some runs have."""
+    return diagnostic(
+        "E0205",
+        f"`{name}` is not always generated",
+        span,
+        f"generated only {condition}",
+        others=[(hole, "here")],
+        help=f"allow it to be absent: `{name}?`",
+        fixes=[Edit(span, f"{name}?")],
+    )
+
+
+def no_such_boundary(
+    hole: str, name: str, span: Span, near: str | None, owner: str, boundaries: Sequence[str]
+) -> Diagnostic:
+    """`at` or `each` names a rule that the hole's grammar does not have."""
+    known = ", ".join(boundaries) if boundaries else "none"
+    return diagnostic(
+        "E0206",
+        f"the grammar of `{hole}` has no rule `{name}`",
+        span,
+        f"did you mean `{near}`?" if near else "",
+        notes=[f"boundaries of `{owner}`: {known}; always available: token, line, end"],
+        fixes=[Edit(span, near)] if near else (),
+    )
+
+
+def import_cycle(chain: Sequence[str], span: Span) -> Diagnostic:
+    """Modules that import each other."""
+    return diagnostic("E0207", "these modules import each other", span, " -> ".join(chain))
+
+
+def hides_library(file: str, library: str, span: Span) -> Diagnostic:
+    """A project's file stands before a shipped library."""
+    kind = "grammar" if file.endswith(".lark") else "potentials"
+    return diagnostic("W0208", f"your `{file}` hides the library {kind} `{library}`", span)
+
+
+def file_not_found(path: str, span: Span, places: str) -> Diagnostic:
+    """An imported file that is nowhere."""
+    return diagnostic("E0209", f"cannot find `{path}`", span, notes=[f"looked {places}"])
+
+
+def library_not_found(name: str, span: Span, near: str | None, known: Sequence[str]) -> Diagnostic:
+    """`import NAME` of a library that is nowhere."""
+    return diagnostic(
+        "E0209",
+        f"cannot find the library `{name}`",
+        span,
+        f"did you mean `{near}`?" if near else "",
+        notes=[
+            "looked in `grammars/` and `potentials/` of the project, and in the installed library",
+            f"libraries: {', '.join(known)}",
+        ],
+        fixes=[Edit(span, near)] if near else (),
+    )
+
+
+def library_of_a_later_version(name: str, span: Span, known: Sequence[str]) -> Diagnostic:
+    """A library of the language reference that does not ship yet."""
+    return diagnostic(
+        "E0211",
+        f"the library `{name}` is not part of this version of smcdsl",
+        span,
+        "planned for a later one",
+        notes=[f"libraries: {', '.join(known)}"],
+    )
+
+
+def file_unreadable(path: str, span: Span, reason: str) -> Diagnostic:
+    """An imported file that exists but is no UTF-8 text, or cannot be opened."""
+    return diagnostic("E0210", f"cannot read `{path}`", span, reason)
+
+
+def defined_twice(name: str, first: Span | None, second: Span, what: str = "") -> Diagnostic:
+    """A name that stands for two things."""
+    return diagnostic(
+        "E0212",
+        what or f"`{name}` is already defined",
+        second,
+        "second one" if what else "this would hide it",
+        others=[(first, "first one" if what else "first defined here")] if first is not None else (),
+    )
+
+
+def refers_to_itself(kind: str, name: str, span: Span) -> Diagnostic:
+    """A template or potential that uses itself."""
+    return diagnostic("E0213", f"{kind} `{name}` uses itself", span, "there is no recursion, so that programs end")
+
+
+def not_in_a_module(keyword: str, span: Span) -> Diagnostic:
+    """A declaration that only a program may have."""
+    return diagnostic(
+        "E0214",
+        f"a module cannot have `{keyword}`",
+        span,
+        "modules hold only grammar, potential and template declarations",
+    )
+
+
+def not_a_module(path: str, span: Span) -> Diagnostic:
+    """A program that is imported."""
+    return diagnostic(
+        "E0214", f"`{path}` is a program, not a module", span, help="begin its second line with `module NAME`"
+    )
+
+
+# ---- types
+
+_IN_WORDS = {
+    "str": "text",
+    "int": "a whole number",
+    "float": "a number",
+    "bool": "a yes or no",
+    "file": "a file",
+    "json": "a JSON value",
+    "sqlite": "a database",
+    "list": "a list",
+    "record": "a record",
+    "weight": "a weight",
+    "logweight": "a log-weight",
+    "grammar": "a grammar",
+    "null": "null",
+    "any": "any value",
+}
+
+
+def in_words(type_: Type) -> str:
+    """A type as a reader would say it: `a database`."""
+    if type_.name == "union":
+        return " or ".join(in_words(alternative) for alternative in type_.alternatives)
+    return _IN_WORDS[type_.name]
+
+
+def unknown_type(name: str, span: Span, near: str | None) -> Diagnostic:
+    """A type that does not exist."""
+    return diagnostic(
+        "E0308",
+        f"there is no type `{name}`",
+        span,
+        f"did you mean `{near}`?"
+        if near
+        else 'types are str, int, float, bool, file, json, sqlite, list[T], "a" | "b"',
+        fixes=[Edit(span, near)] if near else (),
+    )
+
+
+def unknown_value_type(name: str, span: Span) -> Diagnostic:
+    """`as T` with a type that text cannot be read as."""
+    return diagnostic(
+        "E0308", f"a grammar's text cannot be read as `{name}`", span, "it may be int, float, json or str"
+    )
+
+
+def wrong_argument(
+    callee: str, expected: Type, actual: Type, span: Span, parameter: str, candidates: Sequence[str]
+) -> Diagnostic:
+    """An argument of the wrong type; `candidates` are the inputs that would fit."""
+    absent = actual.optional and not expected.optional
+    message = f"`{callee}` needs {in_words(expected)} here, not {in_words(actual)}"
+    if absent:
+        message = f"`{callee}` needs {in_words(expected)} here, and this may be absent"
+    elif expected.choices:
+        message = f"`{callee}` needs one of {', '.join(f'`{choice}`' for choice in expected.choices)} here"
+    return diagnostic(
+        "E0301",
+        message,
+        span,
+        f"this is a `{actual}`; parameter `{parameter}` is `{expected}`",
+        help=f"there is one input of that type: `{candidates[0]}`" if len(candidates) == 1 else "",
+    )
+
+
+def wrong_default(name: str, expected: Type, actual: Type, span: Span) -> Diagnostic:
+    """A default or test value that does not fit its input."""
+    return diagnostic(
+        "E0301", f"input `{name}` needs {in_words(expected)}, not {in_words(actual)}", span, f"`{name}` is `{expected}`"
+    )
+
+
+def cannot_insert(type_: Type, span: Span, help: str) -> Diagnostic:
+    """`{{ }}` around something that has no text."""
+    return diagnostic(
+        "E0301", f"`{{{{ }}}}` needs text here, not {in_words(type_)}", span, f"this is a `{type_}`", help=help
+    )
+
+
+def requires_yes_or_no(type_: Type, span: Span, verb: Span) -> Diagnostic:
+    """`require` of a number or text."""
+    number = type_.name in ("weight", "float", "int")
+    line, _ = span.source.position(span.start)
+    indent = " " * (verb.source.position(verb.start)[1] - 1)
+    help = "set a threshold, or make it a preference\n" + "\n".join(
+        (f"{line} | {indent}require {span.text} > 0.6", f"{line} | {indent}score   {span.text}")
+    )
+    return diagnostic(
+        "E0302",
+        "`require` needs a yes or no",
+        span,
+        f"this is a `{type_}`",
+        help=help if number and "\n" not in span.text else "",
+    )
+
+
+def condition_needs_yes_or_no(word: str, type_: Type, span: Span) -> Diagnostic:
+    """A condition or a logical operand that is no bool."""
+    return diagnostic("E0302", f"`{word}` needs a yes or no", span, f"this is a `{type_}`")
+
+
+def may_be_negative(
+    what: str, span: Span, label: str, example: str, verb: str, others: Sequence[tuple[Span, str]] = ()
+) -> Diagnostic:
+    """A weight that can be below zero; `what` names it."""
+    return diagnostic(
+        "E0303",
+        f"{verb} needs a non-negative number and {what} can be negative",
+        span,
+        label,
+        others=others,
+        help=f"say how strongly it should count, for example `{example}`" if example else "",
+    )
+
+
+def needs_a_number(what: str, type_: Type, span: Span) -> Diagnostic:
+    """Something other than a number where one is needed."""
+    return diagnostic("E0307", f"{what} needs a number", span, f"this is a `{type_}`")
+
+
+def operands_do_not_fit(operator: str, left: Type, right: Type, span: Span, operands: tuple[Span, Span]) -> Diagnostic:
+    """Two values that an operator cannot take together."""
+    return diagnostic(
+        "E0307",
+        f"`{operator}` does not work with {in_words(left)} and {in_words(right)}",
+        span,
+        others=[(operands[0], f"a `{left}`"), (operands[1], f"a `{right}`")],
+    )
+
+
+def cannot_index(type_: Type, span: Span) -> Diagnostic:
+    """`x[i]` of something without items."""
+    return diagnostic("E0307", f"{in_words(type_)} has no items to pick from", span, f"this is a `{type_}`")
+
+
+def unknown_parameter(callee: str, name: str, span: Span, near: str | None, signature: str) -> Diagnostic:
+    """A named argument that the callee does not have."""
+    return diagnostic(
+        "E0304",
+        f"`{callee}` has no parameter `{name}`",
+        span,
+        f"did you mean `{near}`?" if near else "",
+        notes=[signature] if signature else (),
+        fixes=[Edit(span, near)] if near else (),
+    )
+
+
+def given_twice(callee: str, name: str, span: Span) -> Diagnostic:
+    """An argument given by position and by name, or twice by name."""
+    return diagnostic("E0304", f"`{callee}` gets its parameter `{name}` twice", span, "second one")
+
+
+def missing_parameter(callee: str, names: Sequence[str], span: Span, signature: str) -> Diagnostic:
+    """A grammar called without an argument it needs."""
+    shown = ", ".join(f"`{name}`" for name in names)
+    return diagnostic("E0304", f"`{callee}` needs a value for {shown}", span, notes=[signature] if signature else ())
+
+
+def always_the_same(
+    outcome: str, span: Span, label: str, others: Sequence[tuple[Span, str]] = (), near: str | None = None
+) -> Diagnostic:
+    """A comparison with a text that cannot occur; `outcome` is `true` or `false`."""
+    return diagnostic(
+        "E0305",
+        f"this comparison is always {outcome}",
+        span,
+        label,
+        others=others,
+        help=f"did you mean `{near}`?" if near else "",
+    )
+
+
+def list_where_item_needed(name: str, item: Type, span: Span) -> Diagnostic:
+    """A collecting hole where one of its texts is needed."""
+    return diagnostic(
+        "E0306",
+        f"`{name}` is a list",
+        span,
+        f"a `{item}` is needed; `{name}` collects one text per round",
+        help=f"the latest one is `last({name})`",
+    )
+
+
+# ---- grammars
+
+
+def undefined_rule(name: str, span: Span, near: str | None, near_line: int | None) -> Diagnostic:
+    """A reference to a rule or grammar that does not exist."""
+    label = ""
+    if near:
+        label = f"did you mean `{near}`" + (f" (line {near_line})?" if near_line else "?")
+    return diagnostic("E0401", f"rule `{name}` is not defined", span, label, fixes=[Edit(span, near)] if near else ())
+
+
+def arguments_for_plain_rule(name: str, span: Span) -> Diagnostic:
+    """`rule(...)` where the rule takes no arguments."""
+    return diagnostic("E0304", f"`{name}` takes no arguments", span)
+
+
+def empty_library_grammar(span: Span, label: str, others: Sequence[tuple[Span, str]] = ()) -> Diagnostic:
+    """A restriction that leaves no text."""
+    return diagnostic("E0403", "no text can match this grammar", span, label, others=others)
+
+
+def where_calls_a_potential(name: str, span: Span, verb_example: str) -> Diagnostic:
+    """`where` with a call."""
+    return diagnostic(
+        "E0406",
+        "`where` cannot call a potential",
+        span,
+        "this runs code",
+        help="`where` is for limits that become part of the automaton. "
+        f"Judge the value instead: `require {verb_example}`",
+    )
+
+
+def may_be_ambiguous(name: str, span: Span) -> Diagnostic:
+    """Sites of a grammar that cannot be shown to be unambiguous."""
+    return diagnostic("W0410", f"`{name}` may be ambiguous; sites come from the leftmost-longest reading", span)
+
+
+def rule_never_used(name: str, span: Span) -> Diagnostic:
+    """A rule or grammar that no hole and no other rule uses."""
+    return diagnostic("W0411", f"rule `{name}` is never used", span)
+
+
+def grammar_depends_on_the_run(name: str, span: Span, definition: Span | None) -> Diagnostic:
+    """A grammar that mentions what is known only while the program runs."""
+    return diagnostic(
+        "E0417",
+        f"a grammar cannot depend on `{name}`",
+        span,
+        "its value is known only during the run",
+        others=[(definition, "defined here")] if definition is not None else (),
+        help="grammars are compiled before the run starts: use inputs and constants",
+    )
+
+
+def notation_of_a_later_version(name: str, span: Span) -> Diagnostic:
+    """`gbnf(...)` or `json.schema(...)`."""
+    return diagnostic(
+        "E0418",
+        f"`{name}(...)` is not part of this version of smcdsl",
+        span,
+        "planned for a later one",
+        help='write the grammar inline, or as a lark file: `lark("grammars/own.lark", start: "rule")`',
+    )
+
+
+def bad_notation_argument(name: str, span: Span, label: str) -> Diagnostic:
+    """`lark(...)` with something other than a path and a start rule, both written out."""
+    return diagnostic("E0304", f"`{name}` takes a path and a start rule, both as text", span, label)
+
+
+# ---- potentials
+
+
+def only_judges_finished_text(
+    name: str,
+    span: Span,
+    hole: str,
+    declared: tuple[Span, str] | None,
+    remove: Edit | None,
+    shown: str,
+) -> Diagnostic:
+    """`at` with a potential without a prefix form."""
+    return diagnostic(
+        "E0501",
+        f"`{name}` can only judge a finished text",
+        span,
+        f"would call it on an unfinished `{hole}`",
+        others=[declared] if declared else (),
+        help=f"remove `{shown}` (it will be judged at the end), or give the Python function a prefix form",
+        fixes=[remove] if remove else (),
+    )
+
+
+def only_judges_at_boundaries(name: str, span: Span, hole: str, declared: tuple[Span, str] | None) -> Diagnostic:
+    """`at token` with a potential that can judge closed prefixes only."""
+    return diagnostic(
+        "E0501",
+        f"`{name}` can only judge text that ends at a boundary",
+        span,
+        f"would call it in the middle of `{hole}`",
+        others=[declared] if declared else (),
+        help="name a rule of the grammar instead of `token`",
+    )
+
+
+def slow(span: Span, tokens: int, particles: int, cost: str, total: str, help: str) -> Diagnostic:
+    """A potential that would be called far too often for what it costs."""
+    label = f"about {tokens} tokens x {particles} particles x {cost} = {total} per run"
+    return diagnostic("W0502", "this will be slow", span, label, help=help)
+
+
+def wrong_number_of_arguments(
+    name: str, span: Span, given: int, takes: str, declared: Span | None, missing: Sequence[str] = ()
+) -> Diagnostic:
+    """A call with too many or too few arguments."""
+    label = f"called with {given} argument{'' if given == 1 else 's'}"
+    if missing:
+        label += f"; no value for {', '.join(f'`{parameter}`' for parameter in missing)}"
+    if declared is None:
+        label += f"; it takes {takes}"
+    others = [(declared, f"takes {takes}")] if declared is not None else []
+    return diagnostic("E0503", f"`{name}` does not match its use", span, label, others=others)
+
+
+def potential_decides_a_branch(call: Span) -> Diagnostic:
+    """A potential in an `if`."""
+    return diagnostic(
+        "E0504",
+        "a potential cannot decide a branch",
+        call,
+        "potentials weigh results; they do not steer the text",
+        help=f"to demand it, write `require {_shown(call)}`. To branch on it, do so in Python after the run",
+    )
+
+
+def potential_outside_factor(call: Span, where: str) -> Diagnostic:
+    """A potential in text, `let`, `return` and other places that are no factor."""
+    return diagnostic(
+        "E0504",
+        f"a potential cannot be called in {where}",
+        call,
+        "potentials weigh results; their values are no part of the text or of the result",
+        help=f"to judge with it, write `require {_shown(call)}` or `score {_shown(call)}`",
+    )
+
+
+def _shown(span: Span) -> str:
+    text = span.text
+    return text if "\n" not in text and len(text) <= 60 else "..."
+
+
+def guide_without_effect(span: Span, example: str) -> Diagnostic:
+    """`guide ... at end`."""
+    return diagnostic(
+        "W0505",
+        "this guide has no effect",
+        span,
+        "a hint at the end comes too late",
+        help=f"choose a boundary before the end, such as `at {example}`" if example else "",
+    )
+
+
+def at_beside_each(variable: str, source: str, span: Span, boundaries: str, remove: Edit) -> Diagnostic:
+    """`each` and `at` on one factor."""
+    return diagnostic(
+        "E0506",
+        f"`{variable}` ranges over `{source}`, so `at` has no meaning here",
+        span,
+        "each occurrence is judged as soon as it is complete",
+        help=f"remove `{boundaries}`",
+        fixes=[remove],
+    )
+
+
+def never_used(name: str, span: Span) -> Diagnostic:
+    """A hole whose value plays no part."""
+    return diagnostic("W0507", f"`{name}` is never judged and never returned", span)
+
+
+def fact_not_understood(name: str, span: Span, reason: str) -> Diagnostic:
+    """A fact of a potential with a value that it cannot have."""
+    return diagnostic("E0508", f"`{name}` has a value that it cannot have", span, reason)
+
+
+def facts_of_an_expression(span: Span) -> Diagnostic:
+    """Facts beside a potential that is an expression."""
+    return diagnostic(
+        "E0508",
+        "an expression has no facts of its own",
+        span,
+        "they follow from the potentials it calls",
+        help='facts belong to Python functions: `= py("file.py:function") { ... }`',
+    )
+
+
+def each_needs_sites(text: str, span: Span, label: str) -> Diagnostic:
+    """`each` over something other than a rule of a hole."""
+    return diagnostic("E0509", f"`each` cannot range over `{text}`", span, label, help="write `each x in hole.rule`")
+
+
+def at_without_hole(span: Span) -> Diagnostic:
+    """`at` in a factor that mentions no hole."""
+    return diagnostic("E0510", "`at` needs a hole to look at", span, "the factor mentions no hole before this boundary")
+
+
+def bad_python_reference(span: Span, label: str) -> Diagnostic:
+    """`py(...)` with something other than `"file.py:function"`."""
+    return diagnostic("E0511", "`py` takes the place of a Python function", span, label, help='py("file.py:function")')
+
+
+def no_such_python_function(file: str, name: str, span: Span, near: str | None, names: Sequence[str]) -> Diagnostic:
+    """`py("file.py:name")` without such a function in the file."""
+    return diagnostic(
+        "E0202",
+        f"`{file}` has no function `{name}`",
+        span,
+        f"did you mean `{near}`?" if near else "",
+        notes=[f"functions in `{file}`: {', '.join(sorted(names))}"] if names else (),
+    )
+
+
+def python_outside_potential(span: Span) -> Diagnostic:
+    """`py(...)` as a part of an expression."""
+    return diagnostic(
+        "E0511",
+        "`py` is the whole of a potential",
+        span,
+        "not part of an expression",
+        help='declare it: `potential name(x: str) -> weight = py("file.py:function")`',
+    )
