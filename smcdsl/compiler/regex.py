@@ -116,7 +116,6 @@ def parse(pattern: str, flags: str = "") -> Tree:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            # Compiling checks what parsing alone does not, such as the width of look-behind.
             parsed = sre_parser.parse(pattern, bits)
     except re.error as error:
         start = min(error.pos or 0, max(len(pattern) - 1, 0))
