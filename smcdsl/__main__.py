@@ -1,0 +1,5 @@
+"""`python -m smcdsl`."""
+
+from smcdsl.cli.main import main
+
+main()
