@@ -1,10 +1,8 @@
 """Regular grammar expressions as minimal automata over bytes; the front door to automata.
 
-Lengths are counted as the built-ins count them (language reference, 2.16): `chars` are Unicode code
-points; `words` are maximal runs of characters that are not white space, white space being what
-`str.isspace` says; `lines` are the pieces between newlines, where a final newline opens no further
-line, so the empty text has none. A limit in `tokens` is no property of bytes and is left to the token
-automaton.
+Rules may refer to each other, and to themselves where they are linear: all such references come last, or
+all come first, as in `list = item ("," list)?`. A limit in `tokens` is no property of bytes and is left
+to the token automaton.
 """
 
 from __future__ import annotations
@@ -13,8 +11,8 @@ from collections.abc import Mapping
 from functools import lru_cache
 
 import numpy as np
-from numpy.typing import NDArray
 
+from smcdsl.compiler.limits import limit_dfa
 from smcdsl.compiler.minimal import DEFAULT_STATE_LIMIT, Dfa
 from smcdsl.compiler.nfa import ANY_BYTE, Nfa, TooLarge
 from smcdsl.compiler.operations import (
@@ -36,7 +34,6 @@ from smcdsl.compiler.operations import (
     union,
 )
 from smcdsl.compiler.queries import (
-    IS_CONTINUATION,
     byte_lengths,
     can_contain,
     char_lengths,
@@ -46,10 +43,12 @@ from smcdsl.compiler.queries import (
     shortest,
     texts,
 )
+from smcdsl.compiler.recursion import Component, recursive_components
 from smcdsl.compiler.regex import Anchor, Choice, Repetition, Sequence, Tree, literal, parse
 from smcdsl.compiler.substrings import substrings
 from smcdsl.program.grammar import (
     Alternatives,
+    Automaton,
     Concatenation,
     Condition,
     Difference,
@@ -81,6 +80,7 @@ __all__ = [
     "condition_dfa",
     "containing",
     "difference",
+    "from_automaton",
     "from_bytes",
     "from_expression",
     "from_tree",
@@ -99,6 +99,7 @@ __all__ = [
     "substrings",
     "tagged_union",
     "texts",
+    "to_automaton",
     "union",
 ]
 
@@ -126,22 +127,24 @@ def from_expression(
     Limits in `tokens` are passed over: they are no property of bytes.
 
     Raises:
-        NotRegular: a reference is recursive or unknown, or an embedded grammar has a lexer of its own.
+        NotRegular: a reference is unknown or recursive and not linear, or an embedded grammar has a lexer of its own.
         TooLarge: an automaton on the way has more than `limit` states.
         RegexError: a pattern is not valid.
     """
     nfa = Nfa(limit=4 * limit)
     start = nfa.state()
-    end = Building(nfa, rules or {}, limit).add(expression, start)
+    rules = rules or {}
+    end = Building(nfa, rules, recursive_components(rules), limit).add(expression, start)
     return minimized(nfa, start, end, limit)
 
 
 class Building:
     """Adds expressions to one NFA; whatever needs a product is compiled on its own first."""
 
-    def __init__(self, nfa: Nfa, rules: Mapping[str, GrammarExpression], limit: int) -> None:
-        self.nfa, self.rules, self.limit = nfa, rules, limit
-        self.open_rules: list[str] = []
+    def __init__(
+        self, nfa: Nfa, rules: Mapping[str, GrammarExpression], components: Mapping[str, Component], limit: int
+    ) -> None:
+        self.nfa, self.rules, self.components, self.limit = nfa, rules, components, limit
 
     def add(self, expression: GrammarExpression, start: int) -> int:
         """Add the paths of an expression from `start`; return the state in which they end."""
@@ -170,6 +173,8 @@ class Building:
                 return self.embed(restrict(self.alone(item), conditions, self.limit), start)
             case SubstringOf(text):
                 return self.embed(substrings(text), start)
+            case Automaton():
+                return self.embed(from_automaton(expression), start)
             case Embedded():
                 raise NotRegular(expression, "it is read by a lexer of its own")
         raise NotRegular(expression, f"{type(expression).__name__} is not a regular expression")
@@ -201,24 +206,86 @@ class Building:
         name = reference.name
         if name not in self.rules:
             raise NotRegular(reference, f"`{name}` is not defined")
-        if name in self.open_rules:
-            raise NotRegular(reference, f"`{name}` contains itself")
-        self.open_rules.append(name)
-        end = self.add(self.rules[name], start)
-        self.open_rules.pop()
-        return end
+        component = self.components.get(name)
+        if component is None:
+            return self.add(self.rules[name], start)
+        return self.add_component(component, name, start)
+
+    def add_component(self, component: Component, name: str, start: int) -> int:
+        """Add a copy of rules that refer to each other, entered at `name`.
+
+        One state per rule: where its texts begin if references come last, where they end if they come first.
+        """
+        if component.side is None:
+            raise NotRegular(component.culprit, f"`{name}` contains itself")
+        nodes = {member: self.nfa.state() for member in component.members}
+        if component.side == "last":
+            end = self.nfa.state()
+            self.nfa.silent[start].append(nodes[name])
+            for member, node in nodes.items():
+                self.add_linear(self.rules[member], node, end, component, nodes)
+            return end
+        begin = self.nfa.state()
+        self.nfa.silent[start].append(begin)
+        for member, node in nodes.items():
+            self.add_linear(self.rules[member], begin, node, component, nodes)
+        return nodes[name]
+
+    def add_linear(
+        self, expression: GrammarExpression, start: int, end: int, component: Component, nodes: Mapping[str, int]
+    ) -> None:
+        """Add the paths of an expression between two states; its references into the component are edges."""
+        silent = self.nfa.silent
+        if not component.recurs_in(expression):
+            silent[self.add(expression, start)].append(end)
+            return
+        match expression:
+            case Reference() if component.side == "last":
+                silent[start].append(nodes[expression.name])
+            case Reference():
+                silent[nodes[expression.name]].append(end)
+            case Alternatives(items):
+                for item in items:
+                    self.add_linear(item, start, end, component, nodes)
+            case Repeat(item, least, _):
+                if least == 0:
+                    silent[start].append(end)
+                self.add_linear(item, start, end, component, nodes)
+            case Concatenation(items) if component.side == "last":
+                for item in items[:-1]:
+                    start = self.add(item, start)
+                self.add_linear(items[-1], start, end, component, nodes)
+            case Concatenation(items):
+                middle = self.nfa.state()
+                self.add_linear(items[0], start, middle, component, nodes)
+                for item in items[1:]:
+                    middle = self.add(item, middle)
+                silent[middle].append(end)
+            case _:
+                raise AssertionError(f"{type(expression).__name__} cannot be linear")
 
     def alone(self, expression: GrammarExpression) -> Dfa:
         """The automaton of a part, with the same rules in sight."""
         nfa = Nfa(limit=4 * self.limit)
         start = nfa.state()
-        building = type(self)(nfa, self.rules, self.limit)
-        building.open_rules = self.open_rules
+        building = Building(nfa, self.rules, self.components, self.limit)
         return minimized(nfa, start, building.add(expression, start), self.limit)
 
     def embed(self, dfa: Dfa, start: int) -> int:
         """Add a copy of an automaton."""
         return self.nfa.add_deterministic(dfa.edges, dfa.accepting.tolist(), dfa.start, start)
+
+
+def from_automaton(expression: Automaton) -> Dfa:
+    """The automaton that an expression holds."""
+    accepting = np.frombuffer(expression.accepting, np.uint8).astype(bool)
+    table = np.frombuffer(expression.next_state, "<i4").astype(np.int32).reshape(len(accepting), 256)
+    return Dfa(table, accepting, expression.start)
+
+
+def to_automaton(dfa: Dfa) -> Automaton:
+    """An automaton as a grammar expression."""
+    return Automaton(dfa.next_state.astype("<i4").tobytes(), dfa.accepting.astype(np.uint8).tobytes(), dfa.start)
 
 
 def has_anchor(tree: Tree) -> bool:
@@ -277,57 +344,3 @@ def restrict(dfa: Dfa, conditions: tuple[Condition, ...], limit: int = DEFAULT_S
             restriction, keep = found
             dfa = intersect(dfa, restriction, limit) if keep else difference(dfa, restriction, limit)
     return dfa
-
-
-@lru_cache(maxsize=256)
-def limit_dfa(unit: str, least: int, most: int | None) -> Dfa:
-    """Texts with `least` to `most` chars, words or lines, among valid UTF-8."""
-    if most is not None and most < least:
-        return nothing()
-    if max(least, most or 0) > DEFAULT_STATE_LIMIT // 4:
-        raise TooLarge(DEFAULT_STATE_LIMIT, f"{unit} limit")
-    if unit == "chars":
-        return _chars_dfa(least, most)
-    if unit == "lines":
-        return _lines_dfa(least, most)
-    assert unit == "words", f"no unit {unit}"
-    return _words_dfa(least, most)
-
-
-def _chars_dfa(least: int, most: int | None) -> Dfa:
-    """State 1 + n: n characters have begun; bytes that continue a character do not count."""
-    count = (least if most is None else most) + 1
-    states = np.arange(1, count + 1)
-    following = np.minimum(states + 1, count) if most is None else np.where(states < count, states + 1, 0)
-    table = np.where(IS_CONTINUATION, states[:, None], following[:, None])
-    return _with_dead_state(table, states - 1 >= least)
-
-
-def _lines_dfa(least: int, most: int | None) -> Dfa:
-    """State 1 + 2n + inside: n lines have begun, the last of them has no newline yet if inside."""
-    count = (least if most is None else most) + 1
-    numbers = np.arange(count)
-    next_line = np.minimum(numbers + 1, count - 1) if most is None else np.where(numbers + 1 < count, numbers + 1, -1)
-    between = np.empty((count, 256), np.int64)
-    between[:] = np.where(next_line < 0, 0, 2 + 2 * next_line)[:, None]
-    between[:, 10] = np.where(next_line < 0, 0, 1 + 2 * next_line)
-    inside = np.empty((count, 256), np.int64)
-    inside[:] = (2 + 2 * numbers)[:, None]
-    inside[:, 10] = 1 + 2 * numbers
-    table = np.stack([between, inside], axis=1).reshape(2 * count, 256)
-    return _with_dead_state(table, np.repeat(numbers >= least, 2))
-
-
-def _with_dead_state(table: NDArray[np.int64], accepting: NDArray[np.bool_]) -> Dfa:
-    full = np.concatenate([np.zeros((1, 256), np.int64), table]).astype(np.int32)
-    return minimize(full, np.append(False, accepting), 1)
-
-
-def _words_dfa(least: int, most: int | None) -> Dfa:
-    """A pattern: words with white space between and around them."""
-    if most == 0:
-        return from_tree(parse(r"\s*"))
-    first = max(least, 1)
-    further = "" if most is None else str(most - 1)
-    some = parse(rf"\s*\S+(?:\s+\S+){{{first - 1},{further}}}\s*")
-    return from_tree(Choice((some, parse(r"\s*"))) if least == 0 else some)

@@ -8,6 +8,7 @@ them: text is cut into terminals by `longest` match over all terminals with rese
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
@@ -133,6 +134,22 @@ class SubstringOf(GrammarExpression):
     """Any non-empty substring of a text that is known when the run starts (`std.text.substring_of`)."""
 
     text: str
+
+
+@dataclass(frozen=True)
+class Automaton(GrammarExpression):
+    """A regular language that the compiler has already made into an automaton over bytes; no text spells it.
+
+    State 0 is dead. The tables are bytes, so that equal automata are equal values.
+    """
+
+    next_state: bytes  # (S, 256) little-endian int32
+    accepting: bytes  # (S,) 0 or 1
+    start: int
+
+    def __repr__(self) -> str:
+        digest = hashlib.blake2b(self.next_state + self.accepting, digest_size=16).hexdigest()
+        return f"Automaton({len(self.accepting)} states, start {self.start}, {digest})"
 
 
 @dataclass(frozen=True)
