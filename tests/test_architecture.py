@@ -22,7 +22,7 @@ FLOORS: tuple[frozenset[str], ...] = (
 )
 """The parts of `smcdsl` by floor. `__init__` stands above all, `potentials` and `grammars` beside."""
 
-BESIDE = frozenset({"errors", "protocols"})
+BESIDE = frozenset({"errors", "program", "protocols"})
 """What shipped potentials may import."""
 
 LIBRARIES = {
