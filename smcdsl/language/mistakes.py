@@ -676,3 +676,20 @@ def python_outside_potential(span: Span) -> Diagnostic:
         "not part of an expression",
         help='declare it: `potential name(x: str) -> weight = py("file.py:function")`',
     )
+
+
+def unknown_result(name: str, span: Span, near: str | None) -> Diagnostic:
+    """A potential's result type other than the three there are."""
+    return diagnostic(
+        "E0308",
+        f"a potential cannot return `{name}`",
+        span,
+        f"did you mean `{near}`?" if near else "it may be bool, weight or logweight",
+        fixes=[Edit(span, near)] if near else (),
+    )
+
+
+def potential_result(name: str, declared: str, type_: Type, span: Span) -> Diagnostic:
+    """A potential's expression of another type than declared."""
+    needed = "a yes or no" if declared == "bool" else "a number"
+    return diagnostic("E0302", f"`{name}` is declared `{declared}` and needs {needed}", span, f"this is a `{type_}`")
