@@ -43,11 +43,12 @@ class ParameterSyntax:
 
 @dataclass(frozen=True)
 class Setting:
-    """`name: value [when condition]`."""
+    """`name: value [when condition]`; `max: 600 tokens` has the unit `tokens`."""
 
     name: Word
     value: Expression
     when: Expression | None = None
+    unit: Word | None = None
 
 
 @dataclass(frozen=True)

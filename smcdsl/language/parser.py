@@ -1,0 +1,71 @@
+"""From the text of a .smc file to its syntax tree, with everything that is wrong with the syntax.
+
+One parser serves check, fmt and run. The grammar is smc.lark; the pieces are
+
+    layout.py             newlines and brackets
+    reading.py            drives lark, statement by statement
+    recovery.py           what a mistake is, and where to go on
+    templates.py          what is inside the quotes
+    build_tree.py         lark's tree -> syntax tree
+    mistakes_syntax.py    the wording
+"""
+
+from __future__ import annotations
+
+from smcdsl.errors import Diagnostic, Source, Span
+from smcdsl.language.build_expressions import ExpressionBuilder, Node
+from smcdsl.language.build_tree import TreeBuilder
+from smcdsl.language.mistakes_syntax import too_deep
+from smcdsl.language.reading import Reader, Restart
+from smcdsl.language.recovery import Recovery
+from smcdsl.language.syntax import Comment, SyntaxTree
+
+_MAX_RESTARTS = 20
+
+
+def parse(source: Source) -> tuple[SyntaxTree | None, list[Diagnostic]]:
+    """Read a file. Mistakes are in the order of their places; the tree lacks what they broke.
+
+    The tree is None only where nothing could be made of the text (an unknown edition, for example).
+    """
+    recovery = Recovery()
+    for _ in range(_MAX_RESTARTS):
+        diagnostics: list[Diagnostic] = []
+        broken: list[Span] = []
+        reader = Reader(source, 0, len(source.text), "file", recovery.closers, diagnostics, broken)
+        try:
+            root = reader.read(recovery.recover)
+        except Restart:
+            continue
+        break
+    else:
+        root = None
+    diagnostics += recovery.structural
+    tree = None
+    if root is not None:
+        try:
+            tree = _build(source, root, reader, diagnostics, broken)
+        except RecursionError:
+            diagnostics.append(too_deep(Span(source, 0, len(source.line(1)))))
+    return tree, in_order(diagnostics)
+
+
+def in_order(diagnostics: list[Diagnostic]) -> list[Diagnostic]:
+    """Sorted by place."""
+    return sorted(diagnostics, key=lambda diagnostic: diagnostic.primary.start if diagnostic.primary else 0)
+
+
+def _build(source: Source, root: Node, reader: Reader, diagnostics: list[Diagnostic], broken: list[Span]) -> SyntaxTree:
+    def read_fragment(start: int, end: int, symbol: str) -> tuple[Node, ExpressionBuilder] | None:
+        fragment = Reader(source, start, end, symbol, [], diagnostics, broken)
+        node = fragment.read(Recovery().recover)
+        if node is None:
+            broken.append(Span(source, start, end))
+            return None
+        return node, ExpressionBuilder(source, start, diagnostics)
+
+    comments = tuple(
+        Comment(str(token).rstrip(), Span(source, token.start_pos or 0, (token.start_pos or 0) + len(token.rstrip())))
+        for token in reader.layout.comments
+    )
+    return TreeBuilder(source, diagnostics, broken, read_fragment).tree(root, comments)
