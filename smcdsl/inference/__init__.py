@@ -1,0 +1,1 @@
+"""Plan -> Posterior: Sequential Monte Carlo and its relatives."""

@@ -1,0 +1,156 @@
+"""Rejection sampling: complete draws from the model, each accepted with the probability that is its weight.
+
+In every round a group makes N draws, until it has accepted N; they are exact and independent. Then its
+evidence is (N - 1) over the draws before the last accepted one, which is unbiased (the number of draws
+is negative binomial). A group that gives up has accepted / drawn and is incomplete.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from time import perf_counter
+
+import numpy as np
+from numpy.typing import NDArray
+
+from smcdsl.errors import Diagnostic, Label, UsageError
+from smcdsl.inference.draws import Purpose
+from smcdsl.inference.particles import DEAD, FINISHED
+from smcdsl.inference.posterior import ParticleView, Posterior
+from smcdsl.inference.results import Reader, judged
+from smcdsl.inference.sampler import BUDGET, Sampler
+from smcdsl.inference.settings import Interrupted, Settings
+
+_MAX_ROUNDS = 1000
+"""Give up after this many draws for every sample asked for."""
+
+_ROUNDING = 1e-5
+"""By how much a log weight may exceed zero: the model's float32 rows sum to one but for rounding."""
+
+
+@dataclass
+class _Group:
+    """What a group has accepted: the reader of the round and the slot; and its draws up to the last one counted."""
+
+    accepted: list[tuple[Reader, int]] = field(default_factory=list)
+    tries: int = 0
+
+
+def reject(sampler_of: Callable[[int], Sampler], seeds: list[int], settings: Settings, began: float) -> list[Posterior]:
+    """Draw until every group has `settings.particles` samples."""
+    groups = [_Group() for _ in seeds]
+    reader = Reader(sampler_of(0))
+    interrupted = False
+    try:
+        for salt in range(_MAX_ROUNDS):
+            sampler = reader.sampler if salt == 0 else _next_round(sampler_of(salt), reader.sampler)
+            reader = Reader(sampler)
+            _rest(sampler, [len(group.accepted) >= settings.particles for group in groups])
+            sampler.sweep()
+            _accept(reader, salt, groups, settings.particles)
+            late = sampler.rules.deadline is not None and time.monotonic() > sampler.rules.deadline
+            if late or all(len(group.accepted) >= settings.particles for group in groups):
+                break
+    except KeyboardInterrupt:
+        interrupted = True
+    results = [
+        _posterior(reader, number, seed, groups[number], settings, began, interrupted)
+        for number, seed in enumerate(seeds)
+    ]
+    if interrupted:
+        raise Interrupted(results)
+    return results
+
+
+def _next_round(sampler: Sampler, earlier: Sampler) -> Sampler:
+    """A fresh sampler that goes on counting."""
+    sampler.seconds = earlier.seconds
+    sampler.tokens, sampler.deaths = earlier.tokens, earlier.deaths
+    sampler.last_deaths = earlier.last_deaths
+    return sampler
+
+
+def _rest(sampler: Sampler, done: list[bool]) -> None:
+    """Groups that have what they want draw no more."""
+    slots = sampler.particles.slots_of(np.flatnonzero(done)).ravel()
+    sampler.particles.status[slots] = DEAD
+    sampler.particles.log_weights[slots] = -np.inf
+
+
+def _accept(reader: Reader, salt: int, groups: list[_Group], wanted: int) -> None:
+    """Decide on the round's draws, in the order of their slots."""
+    particles = reader.sampler.particles
+    finished = np.flatnonzero(particles.status == FINISHED)
+    log_weights = particles.log_weights[finished]
+    if (log_weights > _ROUNDING).any():
+        raise _exceeds_one(reader.sampler)
+    chances: NDArray[np.float64] = np.exp(np.minimum(log_weights, 0.0))
+    owners, slots = np.divmod(finished, particles.num_particles)
+    numbers = reader.sampler.draws.uniforms(
+        Purpose.ACCEPT,
+        np.full(len(finished), salt, dtype=np.int64),
+        owners,
+        slots,
+        lambda: (np.array([chance]) for chance in chances),
+    )
+    taken = np.zeros(len(particles.status), dtype=np.bool_)
+    taken[finished[numbers < chances]] = True
+    for number, group in enumerate(groups):
+        for slot in range(number * particles.num_particles, (number + 1) * particles.num_particles):
+            if len(group.accepted) >= wanted:
+                break
+            group.tries += 1
+            if taken[slot]:
+                group.accepted.append((reader, slot))
+
+
+def _posterior(
+    reader: Reader,
+    number: int,
+    seed: int,
+    group: _Group,
+    settings: Settings,
+    began: float,
+    interrupted: bool,
+) -> Posterior:
+    base = reader.posterior(number, seed, settings, began, interrupted=True)
+    missing = settings.particles - len(group.accepted)
+    values = [own.value(int(own.sampler.particles.frames[slot])) for own, slot in group.accepted]
+    finished = np.arange(settings.particles) < len(values)
+    result = replace(
+        base,
+        values=tuple(values + [None] * missing),
+        finished=finished,
+        log_weights=np.where(finished, 0.0, -np.inf),
+        log_z=_log_evidence(group, missing),
+        complete=missing == 0 and not reader.sampler.deaths[number, BUDGET],
+        tries=group.tries,
+        seconds={**base.seconds, "total": perf_counter() - began},
+        view_particles=lambda: _views(group),
+    )
+    return judged(result, reader.sampler, number, settings, interrupted)
+
+
+def _log_evidence(group: _Group, missing: int) -> float:
+    accepted = len(group.accepted)
+    if not accepted:
+        return -math.inf
+    if missing or accepted == 1:
+        return math.log(accepted) - math.log(group.tries)
+    return math.log(accepted - 1) - math.log(group.tries - 1)
+
+
+def _views(group: _Group) -> tuple[ParticleView, ...]:
+    views = (own.view(slot) for own, slot in group.accepted)
+    return tuple(replace(view, slot=number, log_weight=0.0) for number, view in enumerate(views))
+
+
+def _exceeds_one(sampler: Sampler) -> UsageError:
+    scores = [factor for factor in sampler.interpreter.plan.factors if factor.verb == "score"]
+    labels = tuple(Label(factor.span, "can exceed 1", primary=rank == 0) for rank, factor in enumerate(scores))
+    fix = "use `infer smc`, or bound it with `min(1, ...)`"
+    message = "rejection sampling needs every `score` to be at most 1"
+    return UsageError(Diagnostic("E0703", message, labels, help=fix))

@@ -1,0 +1,189 @@
+"""Reads a finished sweep: posteriors, views of particles, and what a failed run says."""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import asdict, replace
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+
+from smcdsl.errors import BudgetExceeded, Diagnostic, Label, NoSurvivors, SmcdslError
+from smcdsl.inference.judgement import value_of
+from smcdsl.inference.particles import DEAD, FINISHED
+from smcdsl.inference.posterior import ParticleView, Posterior, evidence
+from smcdsl.inference.sampler import BUDGET, CAUSES, Sampler
+from smcdsl.inference.settings import BIASED, Settings
+
+
+class Reader:
+    """Reads the particles of a finished sweep."""
+
+    def __init__(self, sampler: Sampler) -> None:
+        self.sampler = sampler
+        self._values: dict[int, Any] = {}
+
+    def value(self, frame: int) -> Any:
+        """The value of the `return` expression where a particle has ended."""
+        if frame not in self._values:
+            interpreter = self.sampler.interpreter
+            environment = interpreter.environments[interpreter.frames[frame].environment]
+            course = value_of(interpreter.plan.program.returns.expression, environment)
+            self._values[frame] = self.sampler.evaluate(course)
+        return self._values[frame]
+
+    def posterior(self, group: int, seed: int, settings: Settings, began: float, interrupted: bool) -> Posterior:
+        """The result of a group."""
+        sampler, particles = self.sampler, self.sampler.particles
+        own = slice(group * particles.num_particles, (group + 1) * particles.num_particles)
+        finished = particles.status[own] == FINISHED
+        log_weights = np.where(finished, particles.log_weights[own], -np.inf)
+        if settings.method == "lcd":
+            log_weights = np.where(finished, 0.0, -np.inf)
+        frames = particles.frames[own].tolist()
+        values = tuple(self.value(frame) if done else None for frame, done in zip(frames, finished, strict=True))
+        biased = settings.method in BIASED
+        complete = not interrupted and not sampler.deaths[group, BUDGET]
+        posterior = Posterior(
+            values=values,
+            finished=finished,
+            log_weights=log_weights,
+            log_z=None if biased else evidence(log_weights),
+            target="biased" if biased else "exact",
+            target_reason=BIASED.get(settings.method, ""),
+            method=settings.method,
+            seed=seed,
+            complete=complete,
+            resamplings=int(sampler.resamplings[group]),
+            deaths=deaths_of(sampler, group),
+            calls={name: asdict(counts) for name, counts in sampler.calls.counts.items()},
+            tokens={"target": int(sampler.tokens[group])},
+            seconds={"total": perf_counter() - began, **asdict(sampler.seconds)},
+            view_particles=lambda: self.views(group),
+        )
+        return judged(posterior, sampler, group, settings, interrupted)
+
+    def views(self, group: int) -> tuple[ParticleView, ...]:
+        """Every slot of a group."""
+        size = self.sampler.particles.num_particles
+        return tuple(self.view(slot) for slot in range(group * size, (group + 1) * size))
+
+    def view(self, slot: int) -> ParticleView:
+        """One slot, counted over all groups."""
+        sampler, particles = self.sampler, self.sampler.particles
+        interpreter = sampler.interpreter
+        frame = int(particles.frames[slot])
+        finished = bool(particles.status[slot] == FINISHED)
+        environment = interpreter.environments[interpreter.frames[frame].environment]
+        names = {declaration.name for declaration in interpreter.plan.program.holes.values()}
+        weight = float(particles.log_weights[slot])
+        return ParticleView(
+            slot=slot % particles.num_particles,
+            text=sampler.text(slot),
+            holes={name: environment[name] for name in sorted(names & environment.keys())},
+            value=self.value(frame) if finished else None,
+            log_weight=weight if finished else -math.inf,
+            finished=finished,
+            cause=sampler.cause_name(int(particles.causes[slot])) if particles.status[slot] == DEAD else "",
+            tokens=int(particles.written[slot]),
+            eve=int(particles.eves[slot]),
+        )
+
+
+def deaths_of(sampler: Sampler, group: int) -> dict[str, int]:
+    """Deaths of a group by cause."""
+    counts: dict[str, int] = {}
+    for cause in np.flatnonzero(sampler.deaths[group]).tolist():
+        name = sampler.cause_name(cause)
+        counts[name] = counts.get(name, 0) + int(sampler.deaths[group, cause])
+    return counts
+
+
+def judged(posterior: Posterior, sampler: Sampler, group: int, settings: Settings, interrupted: bool) -> Posterior:
+    """The result with its failure or warning, if there is one."""
+    if interrupted:
+        return posterior
+    if not posterior.complete:
+        failure: SmcdslError = BudgetExceeded(_out_of_budget(posterior, sampler, settings), posterior)
+        return replace(posterior, failure=failure)
+    if not (posterior.log_weights > -np.inf).any():
+        failure = NoSurvivors(_no_survivors(sampler, group), posterior.deaths, posterior)
+        return replace(posterior, failure=failure)
+    largest = float(posterior.normalized_weights.max())
+    if largest > 0.95 and posterior.num_particles >= 4:
+        return replace(posterior, warnings=(_collapsed(posterior, largest),))
+    return posterior
+
+
+def _collapsed(posterior: Posterior, largest: float) -> Diagnostic:
+    size = f"effective sample size {posterior.ess:.2f} of {posterior.num_particles}"
+    return Diagnostic(
+        "R0902",
+        f"one particle carries {100 * largest:.0f} % of the weight",
+        facts=(f"{size}; the posterior below is close to a single guess",),
+        help="try weaker factors, more particles, or a preview at an earlier boundary",
+    )
+
+
+def _out_of_budget(posterior: Posterior, sampler: Sampler, settings: Settings) -> Diagnostic:
+    done = f"{int(posterior.finished.sum())} of {posterior.num_particles} particles finished"
+    rules = sampler.rules
+    if rules.deadline is not None and time.monotonic() > rules.deadline:
+        message, within = "out of time", f"within {settings.timeout_seconds:g} s"
+        fix = "raise `timeout`, or lower `particles`"
+    elif settings.max_tokens is not None:
+        message, within = "out of tokens", f"within {settings.max_tokens} tokens each"
+        fix = "raise `max`, or limit the grammar with `where tokens <= ...`"
+    else:
+        message, within = "out of context", f"within the model's {sampler.interpreter.model.context_length:,} tokens"
+        fix = "shorten the prompt, or limit the grammar with `where tokens <= ...`"
+    facts = (f"{done} {within}; the result is marked `complete: false`",)
+    return Diagnostic("R0906", message, facts=facts, help=fix, notes=_slowest(posterior))
+
+
+def _slowest(posterior: Posterior) -> tuple[str, ...]:
+    """Which potential took most of the time, if any took a third."""
+    if not posterior.calls:
+        return ()
+    name, counts = max(posterior.calls.items(), key=lambda item: item[1]["seconds"])
+    share = counts["seconds"] / max(posterior.seconds["total"], 1e-9)
+    made = int(counts["n"] - counts["cached"])
+    if share < 1 / 3 or not made:
+        return ()
+    each = 1000 * counts["seconds"] / made
+    return (f"{100 * share:.0f} % of the time went into `{name}` ({made} calls, {each:.3g} ms each)",)
+
+
+def _no_survivors(sampler: Sampler, group: int) -> Diagnostic:
+    """R0901: which factors removed how many, and what the last one said."""
+    size = sampler.particles.num_particles
+    causes = [cause for own, cause in sampler.last_deaths if own == group][::-1]
+    labels, notes = [], []
+    for rank, cause in enumerate(causes):
+        factor = sampler.interpreter.plan.factors[cause - len(CAUSES)]
+        count = int(sampler.deaths[group, cause])
+        said = f"removed {count} of {size} particles" if rank == 0 else f"removed {count}"
+        if rank == 0:
+            said += f", the last one {sampler.last_deaths[group, cause].place}"
+        labels.append(Label(factor.span, said, primary=rank == 0))
+    for cause, name in enumerate(CAUSES):
+        if count := int(sampler.deaths[group, cause]):
+            notes.append(f"{count} found no way on: {_CAUSE_NOTES[name]}")
+    if causes:
+        death = sampler.last_deaths[group, causes[0]]
+        notes.insert(0, f"the last survivor was: {death.text}")
+        for call in death.calls:
+            if explanation := sampler.calls.explain(call):
+                notes[0] += f"\n{call.signature.name} said: {explanation}"
+                break
+    fix = f"more particles (--particles {4 * size}) may help; `smcdsl trace --last` shows every death"
+    return Diagnostic("R0901", "no particle survived", tuple(labels), tuple(notes), fix)
+
+
+_CAUSE_NOTES = {
+    "grammar": "the model gives every token that the grammar allows probability zero",
+    "budget": "the budget ran out",
+    "observe": "the model gives an observed text probability zero",
+}
