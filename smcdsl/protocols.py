@@ -37,14 +37,14 @@ class TurnTokens:
 class Session(Protocol):
     """A model's computations for one run, its cache included. Closed with the run."""
 
-    def next_logprobs(self, prefixes: NDArray[np.int64]) -> NDArray[np.float32]:
+    def next_logprobs(self, prefixes: NDArray[np.int64]) -> NDArray[np.floating[Any]]:
         """Log-probabilities of the next token after each of U *distinct* prefixes.
 
         Args:
             prefixes: (U,) ids in the run's `Prefixes`; every prefix has at least one token.
 
         Returns:
-            (U, V) float32, each row normalised over all V ids (padding rows of the output layer
+            (U, V) float32 (or float64), each row normalised over all V ids (padding rows of the output layer
             included, at the probability the model gives them). The caller may overwrite it.
 
         Raises:
