@@ -164,6 +164,7 @@ def _open(path: str) -> sqlite3.Connection:
         connection = sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False)
     except sqlite3.Error as error:
         raise _not_a_database(path, str(error)) from error
+    connection.execute(f"PRAGMA hard_heap_limit={HEAP_BYTES}").close()
     connection.text_factory = lambda raw: raw.decode("utf-8", "surrogateescape")
     return connection
 
@@ -202,7 +203,7 @@ def _try(connection: sqlite3.Connection, statement: str) -> bool:
 
 
 def _harden(connection: sqlite3.Connection) -> None:
-    for pragma in ("query_only=1", "trusted_schema=0", "temp_store=2", f"hard_heap_limit={HEAP_BYTES}"):
+    for pragma in ("query_only=1", "trusted_schema=0", "temp_store=2"):
         connection.execute(f"PRAGMA {pragma}").close()
     for limit, most in _LIMITS.items():
         connection.setlimit(limit, most)

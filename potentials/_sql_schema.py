@@ -94,6 +94,11 @@ class Schema:
         return {fold(table.name): frozenset(fold(column.name) for column in table.columns) for table in self.tables}
 
     @cached_property
+    def views(self) -> dict[str, str]:
+        """Folded name of each view -> its CREATE VIEW statement."""
+        return {fold(table.name): table.sql for table in self.tables if table.is_view}
+
+    @cached_property
     def columns(self) -> frozenset[str]:
         """Folded names of all columns."""
         return frozenset().union(*self.columns_of.values())
@@ -139,7 +144,7 @@ def _read_table(connection: sqlite3.Connection, kind: str, name: str, sql: str) 
 def _pragma(connection: sqlite3.Connection, pragma: str, name: str) -> list[Any]:
     try:
         return connection.execute(f"PRAGMA {pragma}({quoted(name)})").fetchall()
-    except sqlite3.OperationalError:  # a view over what is gone, a virtual table whose module is not there
+    except (sqlite3.Error, MemoryError):  # a view over what is gone, a virtual table whose module is not there
         return []
 
 

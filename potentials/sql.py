@@ -1,11 +1,46 @@
-"""SQL."""
+"""SQL for SQLite: is a query right, does it run, what does it return?
+
+    import sql
+
+    grammar query = sql.select(schema: db)
+    ...
+    require sql.known_column(c, q, db) each c in q.column
+    require sql.runs(q, db) at clause
+    score   sql.returns_rows(q, db)
+
+`sql.ddl(db)` writes the schema for a prompt. Of a query `q`:
+
+| | complete | as far as it is written, at a clause |
+|---|---|---|
+| `resolves` | SQLite compiles it | names, calls and widths of its finished clauses are right |
+| `runs` | it runs to its end within limits | as `resolves` |
+| `returns_rows` | 1 with a row, 0.1 without, 0 if it fails | |
+| `same_result` | returns the rows of another query | |
+| `known_column`, `known_table` | the name is the schema's or declared in `q` | it is, or may still be declared |
+
+A prefix is judged without parsing it: at a clause it is closed to a whole query, which SQLite compiles against an
+empty copy of the schema in memory. Only complaints about meaning that no continuation can mend count.
+
+The database is opened read-only and immutable; an authorizer, limits on sizes and instructions and a deadline
+stand around every query. A damaged or missing file raises UsageError (E0802). `grouped` needs sqlglot, which is
+imported when it is first called; nothing else here does.
+"""
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
+from smcdsl.protocols import Sqlite, potential
+
 if TYPE_CHECKING:
+    from smcdsl.potentials._sql_text import Completion, Name, Reading
+
     from smcdsl.program.grammar import Grammar
+
+EMPTY_WEIGHT = 0.1
+"""What `returns_rows` gives a query that runs and returns nothing: less likely meant, but possible."""
 
 
 def specialize(grammar: Grammar, rule: str, arguments: dict[str, Any]) -> Grammar:
@@ -18,3 +53,217 @@ def specialize(grammar: Grammar, rule: str, arguments: dict[str, Any]) -> Gramma
     from smcdsl.potentials._sql_grammar import bind, schema_argument
 
     return bind(grammar, schema_argument(arguments.get("schema")), str(arguments.get("start") or rule))
+
+
+def ddl(db: Sqlite) -> str:
+    """The tables as CREATE TABLE lines in order of creation: names, types and keys, nothing else."""
+    from smcdsl.potentials._sql_database import database
+
+    return database(db).schema.ddl()
+
+
+@potential(prefix="closed", cost="20us", prefix_form="known_column_so_far")
+def known_column(c: str, q: str, db: Sqlite) -> bool:
+    """Whether `c` (`name` or `table.name`) names a column of the schema, or one that `q` declares where it is used."""
+    return _known_column(c, q, db, complete=True)
+
+
+def known_column_so_far(c: str, q: str, db: Sqlite) -> bool:
+    """`known_column` for a prefix: what the rest may declare counts as known."""
+    return _known_column(c, q, db, complete=False)
+
+
+@potential(prefix="closed", cost="20us", prefix_form="known_table_so_far")
+def known_table(t: str, q: str, db: Sqlite) -> bool:
+    """Whether `t` names a table or view of the schema, or a CTE of `q`."""
+    from smcdsl.potentials._sql_database import database
+    from smcdsl.potentials._sql_text import lexemes_of, name_of, read
+
+    name = next((name_of(lexeme) for lexeme in lexemes_of(t) if lexeme.kind in ("word", "quoted")), "")
+    return name in database(db).schema.columns_of or name in read(q).declared
+
+
+def known_table_so_far(t: str, q: str, db: Sqlite) -> bool:
+    """`known_table` for a prefix: inside a WITH, a later CTE may still be called so."""
+    from smcdsl.potentials._sql_text import read
+
+    frame = read(q).frame
+    while frame.parent is not None and frame.clause != "WITH":
+        frame = frame.parent
+    return frame.clause == "WITH" or known_table.function(t, q, db)
+
+
+@potential(prefix="closed", cost="50us", prefix_form="resolves_so_far", explanation="why_not")
+def resolves(q: str, db: Sqlite, identifiers: str = "legacy") -> bool:
+    """Whether SQLite compiles `q`: names, scopes, calls, widths of set operations and subqueries.
+
+    Args:
+        identifiers: `legacy` reads an unknown `"name"` as a string, as SQLite does; `strict` does not.
+    """
+    return _compile_error(q, db, identifiers) is None
+
+
+def resolves_so_far(q: str, db: Sqlite, identifiers: str = "legacy") -> bool:
+    """`resolves` for a text that ends where a clause ends: no if every completion is wrong."""
+    return _prefix_error(q, db, identifiers) is None
+
+
+@potential(prefix="closed", cost="200us", prefix_form="runs_so_far", explanation="why_not")
+def runs(q: str, db: Sqlite) -> bool:
+    """Whether `q` is one SELECT statement and runs to its end, within the limits, without an error."""
+    return _run_error(q, db) is None
+
+
+def runs_so_far(q: str, db: Sqlite) -> bool:
+    """`resolves` for a text that ends where a clause ends."""
+    return _prefix_error(q, db, "legacy") is None
+
+
+@potential(prefix="none", cost="200us", explanation="why_not")
+def returns_rows(q: str, db: Sqlite) -> float:
+    """1 if `q` returns a row, 0.1 if it returns none, 0 if it does not run."""
+    from smcdsl.potentials._sql_database import database
+
+    if _run_error(q, db) is not None:
+        return 0.0
+    return 1.0 if database(db).execute(q).num_rows else EMPTY_WEIGHT
+
+
+@potential(prefix="none", cost="1ms")
+def same_result(q: str, gold: str, db: Sqlite) -> bool:
+    """Whether `q` returns the rows of `gold`: as often, and in its order if `gold` has an ORDER BY.
+
+    Columns count by position, not by name; floats are compared to ten digits.
+
+    Raises:
+        ValueError: `gold` does not run.
+    """
+    from smcdsl.potentials._sql_database import database
+    from smcdsl.potentials._sql_text import read
+
+    if (wrong := _run_error(gold, db)) is not None:
+        raise ValueError(f"the query to compare with does not run: {wrong}")
+    if _run_error(q, db) is not None:
+        return False
+    found, wanted = (database(db).execute(query, keep_rows=True) for query in (q, gold))
+    if wanted.error is not None:
+        raise ValueError(f"the query to compare with does not run: {wanted.error}")
+    if found.error is not None or len(found.rows) != len(wanted.rows):
+        return False
+    rows, wanted_rows = ([tuple(map(_comparable, row)) for row in outcome.rows] for outcome in (found, wanted))
+    is_ordered = any(lexeme.upper == "ORDER" for lexeme in _top_level(read(gold)))
+    return rows == wanted_rows if is_ordered else Counter(rows) == Counter(wanted_rows)
+
+
+def why_not(q: str, db: Sqlite, *_: Any, prefix: bool = False) -> str | None:
+    """SQLite's own words for what is wrong with `q`, or None."""
+    return _prefix_error(q, db, "legacy") if prefix else _run_error(q, db)
+
+
+# SQLite's complaints that nothing written later can mend, in groups by what may mend them before that.
+_NAMES = re.compile(r"no such column: ")
+_TABLES = re.compile(r"no such table: ")
+_CALLS = re.compile(r"wrong number of arguments to function |misuse of (aggregate|window function|aliased )")
+_WIDTHS = re.compile(r"row value misused|sub-select returns \d+ columns|IN\(\.\.\.\) element has")
+_ALWAYS = re.compile(
+    r"ambiguous column name: |no such function: |no such collation sequence: |not authorized|access to .* is prohibited"
+    r"|SELECTs to the left and right of |\S+ (ORDER|GROUP) BY term (out of range|does not match)"
+    r"|aggregate functions are not allowed in the GROUP BY|cannot join using column "
+    r"|a NATURAL join may not have|cannot have both ON and USING|table \S+ has \d+ values for \d+ columns"
+    r"|\S+ may not be used as a window function|duplicate WITH table name: "
+)
+
+
+def _compile_error(q: str, db: str, identifiers: str) -> str | None:
+    from smcdsl.potentials._sql_database import MAX_QUERY_BYTES, database
+    from smcdsl.potentials._sql_text import expands_too_far, is_select, strict
+
+    if identifiers not in ("legacy", "strict"):
+        raise ValueError(f"identifiers is `legacy` or `strict`, not {identifiers!r}")
+    opened = database(db)
+    if len(q) > MAX_QUERY_BYTES:
+        return f"the query is longer than {MAX_QUERY_BYTES:,} characters"
+    if not is_select(q):
+        return "it is not a SELECT statement"
+    if expands_too_far(q, opened.schema.views):
+        return "its common table expressions or views multiply too often"
+    return opened.compile_error(strict(q) if identifiers == "strict" else q)
+
+
+def _prefix_error(q: str, db: str, identifiers: str) -> str | None:
+    from smcdsl.potentials._sql_text import completion
+
+    completed = completion(q)
+    if completed is None:
+        return None
+    wrong = _compile_error(completed.query, db, identifiers)
+    return wrong if wrong is not None and _is_final(wrong, completed) else None
+
+
+def _is_final(wrong: str, completed: Completion) -> bool:
+    """Whether every completion of the prefix is as wrong as this one."""
+    return (
+        (not completed.columns_may_come and _NAMES.match(wrong) is not None)
+        or (not completed.tables_may_come and _TABLES.match(wrong) is not None)
+        or (not completed.calls_may_change and _CALLS.match(wrong) is not None)
+        or (not completed.widths_may_change and _WIDTHS.match(wrong) is not None)
+        or _ALWAYS.match(wrong) is not None
+    )
+
+
+def _run_error(q: str, db: str) -> str | None:
+    from smcdsl.potentials._sql_database import database
+
+    wrong = _compile_error(q, db, "legacy")
+    return database(db).execute(q).error if wrong is None else wrong
+
+
+def _known_column(c: str, q: str, db: str, *, complete: bool) -> bool:
+    from smcdsl.potentials._sql_database import database
+    from smcdsl.potentials._sql_text import lexemes_of, name_of, read
+
+    names = [name_of(lexeme) for lexeme in lexemes_of(c) if lexeme.kind in ("word", "quoted")]
+    if not names or len(names) > 2:
+        return False
+    *qualifier, name = names
+    schema = database(db).schema
+    columns_of = schema.columns_of
+    if not qualifier and (name in schema.columns or name == "rowid"):
+        return True
+    reading = read(q)
+    wanted = (qualifier[0] if qualifier else "", name)
+    uses = [use for use in reading.columns if (use.qualifier, use.name) == wanted]
+    return all(_known_use(use, reading, columns_of, complete) for use in uses) if uses else name in reading.declared
+
+
+def _known_use(use: Name, reading: Reading, columns_of: dict[str, frozenset[str]], complete: bool) -> bool:
+    """Whether one use of a column is of the schema or declared before it, or after it where that may be seen."""
+    if use.may_see_more and not complete:
+        return True
+
+    def declared(name: str) -> bool:
+        where = reading.declared.get(name)
+        return where is not None and (use.may_see_more or where < use.start)
+
+    if not use.qualifier:
+        return declared(use.name)
+    tables = reading.aliases.get(use.qualifier, set()) if declared(use.qualifier) else set()
+    tables = tables | ({use.qualifier} & columns_of.keys())
+    if not tables:  # an alias of a query in parentheses, or a CTE
+        everywhere = frozenset().union(*columns_of.values())
+        return declared(use.qualifier) and (use.name in everywhere or use.name == "rowid" or declared(use.name))
+    known = {column for table in tables for column in columns_of.get(table, ())} | {"rowid"}
+    return use.name in known or any(table not in columns_of for table in tables)
+
+
+def _comparable(value: Any) -> Any:
+    return float(f"{value:.10g}") if isinstance(value, float) else value
+
+
+def _top_level(reading: Reading) -> list[Any]:
+    depth, found = 0, []
+    for lexeme in reading.lexemes:
+        depth += (lexeme.text == "(") - (lexeme.text == ")")
+        if depth == 0:
+            found.append(lexeme)
+    return found
