@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import sqlite3
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -65,12 +65,16 @@ class Table:
     is_view: bool = False
     sql: str = ""
 
+    @cached_property
+    def key(self) -> tuple[str, ...]:
+        """The names of the primary key's columns."""
+        return tuple(column.name for column in sorted(self.columns, key=lambda column: column.key) if column.key)
+
     def ddl(self) -> str:
         """One CREATE TABLE line: names, types, keys."""
-        key = [column.name for column in sorted(self.columns, key=lambda column: column.key) if column.key]
-        parts = [self._column(column, is_key=key == [column.name]) for column in self.columns]
-        if len(key) > 1:
-            parts.append(f"PRIMARY KEY ({_names(key)})")
+        parts = [self._column(column, is_key=self.key == (column.name,)) for column in self.columns]
+        if len(self.key) > 1:
+            parts.append(f"PRIMARY KEY ({_names(self.key)})")
         for reference in self.references:
             if len(reference.columns) > 1:
                 parts.append(f"FOREIGN KEY ({_names(reference.columns)}) {_target(reference)}")
@@ -118,7 +122,9 @@ def read_schema(connection: sqlite3.Connection) -> Schema:
     rows = connection.execute(
         "SELECT type, name, coalesce(sql, '') FROM sqlite_master WHERE type IN ('table', 'view') ORDER BY rowid"
     ).fetchall()
-    return Schema(tuple(_read_table(connection, *row) for row in rows if not row[1].lower().startswith("sqlite_")))
+    tables = [_read_table(connection, *row) for row in rows if not row[1].lower().startswith("sqlite_")]
+    by_name = {fold(table.name): table for table in tables}
+    return Schema(tuple(replace(table, references=_resolved(table.references, by_name)) for table in tables))
 
 
 def schema_of_names(names: Mapping[str, Sequence[str]]) -> Schema:
@@ -146,6 +152,18 @@ def _pragma(connection: sqlite3.Connection, pragma: str, name: str) -> list[Any]
         return connection.execute(f"PRAGMA {pragma}({quoted(name)})").fetchall()
     except (sqlite3.Error, MemoryError):  # a view over what is gone, a virtual table whose module is not there
         return []
+
+
+def _resolved(references: Sequence[Reference], tables: Mapping[str, Table]) -> tuple[Reference, ...]:
+    """The references with their tables spelled as declared, and those to a key naming its columns."""
+    found = []
+    for reference in references:
+        table = tables.get(fold(reference.table))
+        if table is None:
+            found.append(reference)
+            continue
+        found.append(Reference(reference.columns, table.name, reference.targets or table.key))
+    return tuple(found)
 
 
 def _reference(rows: list[Any]) -> Reference:

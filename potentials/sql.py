@@ -174,17 +174,25 @@ _ALWAYS = re.compile(
 )
 
 
+def _form_error(q: str) -> str | None:
+    """What is wrong with the text before any schema is asked; as final for a prefix as for a whole query."""
+    from smcdsl.potentials._sql_database import MAX_QUERY_CHARACTERS
+    from smcdsl.potentials._sql_text import is_select
+
+    if len(q) > MAX_QUERY_CHARACTERS:
+        return f"the query is longer than {MAX_QUERY_CHARACTERS:,} characters"
+    return None if is_select(q) else "it is not a SELECT statement"
+
+
 def _compile_error(q: str, db: str, identifiers: str) -> str | None:
-    from smcdsl.potentials._sql_database import MAX_QUERY_BYTES, database
-    from smcdsl.potentials._sql_text import expands_too_far, is_select, strict
+    from smcdsl.potentials._sql_database import database
+    from smcdsl.potentials._sql_text import expands_too_far, strict
 
     if identifiers not in ("legacy", "strict"):
         raise ValueError(f"identifiers is `legacy` or `strict`, not {identifiers!r}")
     opened = database(db)
-    if len(q) > MAX_QUERY_BYTES:
-        return f"the query is longer than {MAX_QUERY_BYTES:,} characters"
-    if not is_select(q):
-        return "it is not a SELECT statement"
+    if (wrong := _form_error(q)) is not None:
+        return wrong
     if expands_too_far(q, opened.schema.views):
         return "its common table expressions or views multiply too often"
     return opened.compile_error(strict(q) if identifiers == "strict" else q)
@@ -193,9 +201,8 @@ def _compile_error(q: str, db: str, identifiers: str) -> str | None:
 def _prefix_error(q: str, db: str, identifiers: str) -> str | None:
     from smcdsl.potentials._sql_text import completion
 
-    completed = completion(q)
-    if completed is None:
-        return None
+    if (wrong := _form_error(q)) is not None or (completed := completion(q)) is None:
+        return wrong
     wrong = _compile_error(completed.query, db, identifiers)
     return wrong if wrong is not None and _is_final(wrong, completed) else None
 
