@@ -30,5 +30,6 @@ def normalize(log_weights: NDArray[np.float64], axis: int = -1) -> NDArray[np.fl
 
 def effective_sample_size(log_weights: NDArray[np.float64], axis: int = -1) -> NDArray[np.float64]:
     """(sum w)^2 / sum w^2, from 1 to N; 0 where nothing has mass. Dead particles count in N, not here."""
-    twice = 2.0 * log_sum_exp(log_weights, axis) - log_sum_exp(2.0 * log_weights, axis)
+    with np.errstate(invalid="ignore"):
+        twice = 2.0 * log_sum_exp(log_weights, axis) - log_sum_exp(2.0 * log_weights, axis)
     return np.where(np.isnan(twice), 0.0, np.exp(np.where(np.isnan(twice), 0.0, twice)))

@@ -55,8 +55,8 @@ def residual(weights: Weights, offsets: NDArray[np.float64]) -> Ancestors:
 def _parts(weights: Weights) -> tuple[NDArray[np.int64], Weights]:
     """Certain copies (G, N), and normalised weights for the rest."""
     expected = weights * weights.shape[1]
-    # A weight of k/N may come out just below k.
-    certain = np.floor(expected + 1e-12).astype(np.int64)
+    # A weight of k/N may come out just below k, by a rounding; more leeway would lose rare particles.
+    certain = np.floor(expected * (1 + 4 * np.finfo(np.float64).eps)).astype(np.int64)
     remainder = np.maximum(expected - certain, 0.0)
     total = remainder.sum(axis=1, keepdims=True)
     return certain, np.where(total > 0, remainder / np.where(total > 0, total, 1.0), weights)

@@ -1,0 +1,204 @@
+"""Without chance: the mean evidence over every branch of the draws is the enumerated mass of the program."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from building import (
+    BOOL,
+    Functions,
+    binary,
+    branch,
+    constant,
+    each,
+    factor,
+    hole,
+    insert,
+    leave,
+    let,
+    loop,
+    observe,
+    program,
+    text,
+    turn,
+)
+from oracles.enumerated import Language, language, letters_of, runs_of
+from running import enumerated, exact_evidence, toy
+
+from smcdsl.program.expressions import BuiltinCall, Maybe, Name, Record
+
+SCHEMES = ("systematic", "stratified", "residual", "multinomial")
+
+
+@dataclass
+class Case:
+    """A program with all that it runs on."""
+
+    program: Any
+    model: Any
+    languages: dict[str, Language]
+    functions: Functions = field(default_factory=Functions)
+    inputs: dict[str, Any] = field(default_factory=dict)
+
+    def exact(self, **settings: Any) -> dict[Any, float]:
+        return exact_evidence(self.program, self.model, self.languages, self.functions, self.inputs, **settings)
+
+    def enumerated(self) -> dict[Any, float]:
+        return enumerated(self.program, self.model, self.languages, self.functions, self.inputs)
+
+
+def one_hole() -> Case:
+    functions = Functions()
+    allowed = functions.add("allowed", lambda q: q != "ab", BOOL)
+    good = functions.add("good", lambda q: {"a": 0.5, "b": 2.0}.get(q[:1], 0.1) * len(q))
+    made = program(turn("text", "b", text(hole("q"))), factor("require", allowed("q")), factor("score", good("q")))
+    return Case(made, toy(["a", "b", "ab"]), {"q": language(["a", "ab", "aab", "ba"])}, functions)
+
+
+def followed_hole() -> Case:
+    functions = Functions()
+    good = functions.add("good", lambda q: 0.3 + len(q))
+    made = program(turn("text", text(hole("q"), ";b"), text("b")), factor("score", good("q")))
+    return Case(made, toy(["a", "b", ";", "a;", ";b"], seed=4), {"q": language(["a", "b", "ab", "a;a"])}, functions)
+
+
+def two_holes_with_a_branch() -> Case:
+    functions = Functions()
+    good = functions.add("good", lambda v, e: 0.2 if v == e else 1.7, parameters=2)
+    soft = functions.add("soft", lambda v: 1.5 if v == "a" else 0.4)
+    asks = [text("b", hole("e"))]
+    made = program(
+        turn(
+            "text",
+            text(hole("v"), ";"),
+            branch(binary("v", "==", constant("a")), [*asks, factor("score", good("v", "e"))], [text("a")]),
+        ),
+        factor("score", soft("v")),
+        returns=Record(
+            hole("v").span, (("v", Name(hole("v").span, "v")), ("e", Maybe(hole("v").span, Name(hole("v").span, "e"))))
+        ),
+    )
+    languages = {"v": language(["a", "b"]), "e": language(["a", "ba"])}
+    return Case(made, toy(["a", "b", ";"], seed=1), languages, functions)
+
+
+def previews() -> Case:
+    functions = Functions()
+    never = functions.add("never", lambda q: "bb" not in q, BOOL, prefix="any")
+    count = functions.add("count", lambda q: (1 + q.count("a")) ** 2.5, prefix="any")
+    made = program(
+        turn("text", "b", text(hole("q"))),
+        factor("require", never("q"), "q.letter"),
+        factor("score", count("q"), "q.token"),
+    )
+    texts = ["a", "ab", "abb", "ba", "bba", "aa"]
+    return Case(made, toy(["a", "b", "ab"], seed=2), {"q": language(texts, ("letter",), letters_of("ab"))}, functions)
+
+
+def occurrences() -> Case:
+    functions = Functions()
+    weight = functions.add("weight", lambda c: 2.0 if c == "a" else 0.3)
+    fits = functions.add("fits", lambda c, q: c != "bb" or q.endswith("b"), BOOL, parameters=2, prefix="any")
+    made = program(
+        turn("text", "b", text(hole("q"))),
+        each("score", weight("c"), "c", "q.letter"),
+        each("score", binary(binary(weight("r"), "+", constant(0.1)), "*", constant(0.5)), "r", "q.run"),
+        each("require", fits("r", "q"), "r", "q.run"),
+    )
+    letters, runs = letters_of("ab"), runs_of("ab")
+    spoken = language(["a", "ab", "abb", "bb", "aab"], ("letter", "run"), lambda q: letters(q) + runs(q))
+    return Case(made, toy(["a", "b", "bb"], seed=3), {"q": spoken}, functions)
+
+
+def guides() -> Case:
+    functions = Functions()
+    hope = functions.add("hope", lambda q: 0.0 if q.endswith("b") else 3.0, prefix="any")
+    good = functions.add("good", lambda q: 0.5 + q.count("b"))
+    made = program(turn("text", text(hole("q"))), factor("guide", hope("q"), "q.token"), factor("score", good("q")))
+    return Case(made, toy(["a", "b"], seed=5), {"q": language(["a", "ab", "ba", "bb", "aaa"])}, functions)
+
+
+def observed() -> Case:
+    functions = Functions()
+    good = functions.add("good", lambda q: 0.5 + q.count("b"))
+    made = program(
+        turn("text", text(hole("q"), ";"), observe("b", insert("q")), text("a", hole("r"))), factor("score", good("q"))
+    )
+    return Case(made, toy(["a", "b", ";"], seed=6), {"q": language(["a", "ba"]), "r": language(["b", "bb"])}, functions)
+
+
+def loops() -> Case:
+    functions = Functions()
+    good = functions.add("good", lambda q: 0.5 if q == "a" else 1.25)
+    made = program(
+        turn(
+            "text",
+            loop(
+                "i",
+                constant(1),
+                "n",
+                text(insert("i"), hole("notes", collects=True), ";"),
+                let("latest", BuiltinCall(hole("i").span, "last", (Name(hole("i").span, "notes"),))),
+                factor("score", good("latest")),
+                branch(binary("latest", "==", constant("b")), [leave()]),
+            ),
+            text("b", hole("q")),
+        ),
+        returns="notes",
+    )
+    languages = {"notes": language(["a", "b"]), "q": language(["a", "b"])}
+    return Case(made, toy(["a", "b", ";", "1", "2"], seed=7), languages, functions, {"n": 2})
+
+
+def dead_ends() -> Case:
+    """The model gives some allowed tokens probability zero."""
+    made = program(turn("text", "b", text(hole("q"))))
+    model = toy(["a", "b", "ab"], seed=8, zeros=0.4)
+    return Case(made, model, {"q": language(["a", "ab", "abb", "ba", "bab"])})
+
+
+def tempered() -> Case:
+    case = one_hole()
+    case.program = program(*case.program.body, temperature=0.6)
+    return case
+
+
+CASES: dict[str, Callable[[], Case]] = {
+    make.__name__: make
+    for make in (
+        one_hole,
+        followed_hole,
+        two_holes_with_a_branch,
+        previews,
+        occurrences,
+        guides,
+        observed,
+        loops,
+        dead_ends,
+        tempered,
+    )
+}
+
+
+def assert_same_masses(found: dict[Any, float], expected: dict[Any, float]) -> None:
+    assert found.keys() - {"Z"} == expected.keys() - {"Z"}
+    for name, mass in expected.items():
+        assert found[name] == pytest.approx(mass, rel=1e-10), name
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+@pytest.mark.parametrize("name", CASES)
+def test_the_mean_evidence_of_smc_is_the_enumerated_mass(name: str, scheme: str) -> None:
+    case = CASES[name]()
+    # A threshold of 1 resamples whenever weights differ at all.
+    assert_same_masses(case.exact(method="smc", particles=2, resample=scheme, ess_threshold=1.0), case.enumerated())
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_the_mean_evidence_of_importance_sampling_is_the_enumerated_mass(name: str) -> None:
+    case = CASES[name]()
+    for proposal in ("mask", "lm"):
+        assert_same_masses(case.exact(method="is", particles=1, proposal=proposal), case.enumerated())
