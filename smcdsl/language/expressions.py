@@ -411,7 +411,8 @@ def _call(expression: tree.Call, scope: Scope) -> Typed:
     )
     if callee is None:
         return Typed(replace(expression, arguments=tuple(arguments)), ANY)
-    if _is_potential(callee) and scope.where not in _JUDGING:
+    runs_code = _is_potential(callee) or (scope.where == "limit" and isinstance(callee, Signature))
+    if runs_code and scope.where not in _JUDGING:
         _misplaced(expression, scope)
         return Typed(expression, ANY)
     if isinstance(callee, Builtin):

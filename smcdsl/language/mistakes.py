@@ -693,3 +693,8 @@ def potential_result(name: str, declared: str, type_: Type, span: Span) -> Diagn
     """A potential's expression of another type than declared."""
     needed = "a yes or no" if declared == "bool" else "a number"
     return diagnostic("E0302", f"`{name}` is declared `{declared}` and needs {needed}", span, f"this is a `{type_}`")
+
+
+def limits_are_whole_numbers(type_: Type, span: Span) -> Diagnostic:
+    """A limit of `where` that is no int."""
+    return diagnostic("E0301", "a length limit needs a whole number", span, f"this is a `{type_}`")

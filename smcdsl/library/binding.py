@@ -41,6 +41,7 @@ from smcdsl.program.grammar import (
 )
 from smcdsl.program.program import GrammarDeclaration, Program
 from smcdsl.program.references import DeclaredReference, LibraryReference, StandardReference
+from smcdsl.program.types import STR, Type
 
 RESERVED_BOUNDARIES = ("token", "line", "end")
 """Boundaries that every hole has; no rule of these names is one."""
@@ -122,6 +123,7 @@ class Outline:
     is_lexed: bool
     library: str
     """The name of the library's rule that gives the boundaries, such as `sql.select`; else empty."""
+    value_type: Type
     problems: tuple[Diagnostic, ...]
 
 
@@ -129,7 +131,26 @@ def outline_of(expression: GrammarExpression, declarations: Declarations) -> Out
     """Boundaries and structural mistakes of a resolved expression."""
     closing = _Closing(declarations, None)
     grammar = closing.grammar(expression, "")
-    return Outline(grammar.boundaries, grammar.lexing != "scannerless", closing.library, tuple(closing.problems))
+    is_lexed = grammar.lexing != "scannerless"
+    value_type = grammar.value_type or STR
+    return Outline(grammar.boundaries, is_lexed, closing.library, value_type, tuple(closing.problems))
+
+
+def is_settled(expression: GrammarExpression, declarations: Declarations) -> bool:
+    """Whether the grammar can be closed now: it takes no input, and no code runs to fit it to its arguments."""
+    seen: set[str] = set()
+
+    def runs_code(node: GrammarExpression) -> bool:
+        for part in walk(node):
+            if isinstance(part, LibraryReference) and part.specialize:
+                return True
+            if isinstance(part, DeclaredReference) and part.declaration not in seen:
+                seen.add(part.declaration)
+                if any(runs_code(rule) for rule in declarations[part.declaration].rules.values()):
+                    return True
+        return False
+
+    return not expression_names(expression, declarations) and not runs_code(expression)
 
 
 def expression_names(expression: GrammarExpression, declarations: Declarations) -> frozenset[str]:
@@ -463,7 +484,7 @@ class _Closing:
             self.problems.append(mistake)
         return False
 
-    def _value_type(self, node: GrammarExpression) -> Any:
+    def _value_type(self, node: GrammarExpression) -> Type | None:
         while True:
             match node:
                 case Restricted(item=inner) | Difference(left=inner):
