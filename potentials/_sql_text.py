@@ -112,7 +112,6 @@ class Completion:
 
     query: str
     columns_may_come: bool
-    tables_may_come: bool
     widths_may_change: bool
     calls_may_change: bool
 
@@ -283,10 +282,10 @@ def _close(text: str, innermost: Frame) -> Completion | None:
         calls_may_change |= between > 0
         widths_may_change |= between > 0 or unit.before not in _OPERATORS
         unit, closing = around, closing + ")" * (between + 1)
-    query, bodies = _under_ctes(text[unit.start :] + closing, text, unit)
-    return Completion(
-        query, columns_may_come or bodies, bodies, widths_may_change or calls_may_change, calls_may_change
-    )
+    query = _under_ctes(text[unit.start :] + closing, text, unit)
+    if query is None:
+        return None
+    return Completion(query, columns_may_come, widths_may_change or calls_may_change, calls_may_change)
 
 
 _FROM_KNOWN = _CLAUSES | {"FROM"}
@@ -298,32 +297,19 @@ def _is_source(frame: Frame) -> bool:
     return parent is not None and (parent.clause == "WITH" or (parent.clause == "FROM" and not parent.in_on))
 
 
-def _under_ctes(query: str, text: str, unit: Frame) -> tuple[str, bool]:
-    """`query` below the complete CTEs of the queries around `unit`, and whether it is part of a CTE itself.
+def _under_ctes(query: str, text: str, unit: Frame) -> str | None:
+    """`query` below the CTEs of the queries around `unit`; None inside a CTE.
 
-    A CTE may refer to itself and to those after it, so in its body no name is surely unknown.
+    A CTE may name itself and those after it, and SQLite does not look into one that is never used.
     """
-    in_body = False
     outer = unit.parent
     while outer is not None:
+        if outer.clause == "WITH":
+            return None
         if outer.with_start >= 0:
-            in_body |= outer.clause == "WITH"
-            if declared := _complete_ctes(text, outer, unit):
-                query = f"{declared} SELECT * FROM ({query})"
+            query = f"{text[outer.with_start : outer.with_end]} SELECT * FROM ({query})"
         outer = outer.parent
-    return query, in_body
-
-
-def _complete_ctes(text: str, outer: Frame, unit: Frame) -> str:
-    """The WITH of `outer` as far as its CTEs end before `unit`, or nothing."""
-    if outer.with_end >= 0:
-        return text[outer.with_start : outer.with_end]
-    depth, end = 0, outer.with_start
-    for lexeme in lexemes_of(text[outer.with_start : unit.start]):
-        depth += (lexeme.text == "(") - (lexeme.text == ")")
-        if lexeme.text == "," and depth == 0:
-            end = outer.with_start + lexeme.start
-    return text[outer.with_start : end]
+    return query
 
 
 def strict(text: str) -> str:

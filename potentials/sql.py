@@ -162,14 +162,13 @@ def why_not(q: str, db: Sqlite, *_: Any, prefix: bool = False) -> str | None:
 
 # SQLite's complaints that nothing written later can mend, in groups by what may mend them before that.
 _NAMES = re.compile(r"no such column: ")
-_TABLES = re.compile(r"no such table: ")
-_CALLS = re.compile(r"wrong number of arguments to function |misuse of (aggregate|window function|aliased )")
+_CALLS = re.compile(r"wrong number of arguments to function |misuse of (aggregate|aliased )")
 _WIDTHS = re.compile(r"row value misused|sub-select returns \d+ columns|IN\(\.\.\.\) element has")
 _ALWAYS = re.compile(
-    r"ambiguous column name: |no such function: |no such collation sequence: |not authorized|access to .* is prohibited"
-    r"|SELECTs to the left and right of |\S+ (ORDER|GROUP) BY term (out of range|does not match)"
-    r"|aggregate functions are not allowed in the GROUP BY|cannot join using column "
-    r"|a NATURAL join may not have|cannot have both ON and USING|table \S+ has \d+ values for \d+ columns"
+    r"no such table: |ambiguous column name: |no such function: |no such collation sequence: |not authorized"
+    r"|access to .* is prohibited|SELECTs to the left and right of "
+    r"|\S+ (ORDER|GROUP) BY term (out of range|does not match)|aggregate functions are not allowed in the GROUP BY"
+    r"|cannot join using column |a NATURAL join may not have|cannot have both ON and USING|table \S+ has \d+ values for \d+ columns"
     r"|\S+ may not be used as a window function|duplicate WITH table name: "
 )
 
@@ -211,7 +210,6 @@ def _is_final(wrong: str, completed: Completion) -> bool:
     """Whether every completion of the prefix is as wrong as this one."""
     return (
         (not completed.columns_may_come and _NAMES.match(wrong) is not None)
-        or (not completed.tables_may_come and _TABLES.match(wrong) is not None)
         or (not completed.calls_may_change and _CALLS.match(wrong) is not None)
         or (not completed.widths_may_change and _WIDTHS.match(wrong) is not None)
         or _ALWAYS.match(wrong) is not None
