@@ -17,6 +17,7 @@ from smcdsl.plan import PlannedFactor
 from smcdsl.program.evaluation import (
     UNKNOWN,
     EvaluationError,
+    MissingResult,
     PotentialCall,
     certain_value,
     evaluate,
@@ -37,21 +38,26 @@ LOG_FLOOR = math.log(1e-6)
 _REMEMBERED_REFUSALS = 16
 
 
-def results_for(
-    expression: Expression, environment: Mapping[str, Any], unfinished: Set[str] = frozenset()
-) -> Calling[dict[Hashable, Any]]:
-    """The results of all calls that the expression needs."""
-    results: dict[Hashable, Any] = {}
-    while calls := potential_calls(expression, environment, results, unfinished):
-        values = yield list({call.key: call for call in calls}.values())
-        results.update(zip({call.key: None for call in calls}, values, strict=True))
-    return results
-
-
 def value_of(expression: Expression, environment: Mapping[str, Any]) -> Calling[Any]:
     """The value of an expression."""
-    results = yield from results_for(expression, environment)
-    return evaluate(expression, environment, results)
+    results: dict[Hashable, Any] = {}
+    while True:
+        calls = potential_calls(expression, environment, results)
+        results.update((yield from _made(calls)))
+        try:
+            return evaluate(expression, environment, results)
+        except MissingResult:
+            # An argument was a call itself, or decided that the right side of an `and` counts.
+            continue
+
+
+def _made(calls: list[PotentialCall]) -> Calling[dict[Hashable, Any]]:
+    """The results of calls by their keys."""
+    if not calls:
+        return {}
+    distinct = {call.key: call for call in calls}
+    values = yield list(distinct.values())
+    return dict(zip(distinct, values, strict=True))
 
 
 @dataclass(frozen=True)
@@ -70,15 +76,16 @@ def weigh(
     With `unfinished` holes it is a preview's: -inf only where every completion is sure to get zero.
     """
     asked: list[PotentialCall] = []
-    generator = results_for(factor.expression, environment, unfinished)
-    try:
-        calls = next(generator)
-        while True:
-            asked += calls
-            calls = generator.send((yield calls))
-    except StopIteration as stop:
-        results = stop.value
-    log_weight = _log_weight(factor, environment, results, unfinished)
+    results: dict[Hashable, Any] = {}
+    while True:
+        calls = potential_calls(factor.expression, environment, results, unfinished)
+        asked += calls
+        results.update((yield from _made(calls)))
+        try:
+            log_weight = _log_weight(factor, environment, results, unfinished)
+            break
+        except MissingResult:
+            continue
     if log_weight == -math.inf and unfinished:
         certain = certain_value(factor.expression, environment, results, unfinished)
         if factor.verb == "guide" or certain is UNKNOWN or certain:

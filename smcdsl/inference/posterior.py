@@ -136,6 +136,6 @@ class Posterior:
         return [self.support[index].value for index in drawn.tolist()]
 
 
-def evidence(log_weights: NDArray[np.float64]) -> float:
-    """log of the mean weight over all slots."""
-    return float(log_mean_exp(log_weights))
+def evidence(log_weights: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(G,) log of the mean weight over all slots of (G, N)."""
+    return log_mean_exp(log_weights, axis=1)

@@ -5,10 +5,12 @@ from __future__ import annotations
 import math
 import time
 from dataclasses import asdict, replace
+from functools import cached_property
 from time import perf_counter
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from smcdsl.errors import BudgetExceeded, Diagnostic, Label, NoSurvivors, SmcdslError
 from smcdsl.inference.judgement import value_of
@@ -25,6 +27,21 @@ class Reader:
         self.sampler = sampler
         self._values: dict[int, Any] = {}
 
+    @cached_property
+    def _calls(self) -> dict[str, dict[str, float]]:
+        return {name: asdict(counts) for name, counts in self.sampler.calls.counts.items()}
+
+    @cached_property
+    def _log_weights(self) -> NDArray[np.float64]:
+        """(G, N) zero for what is not finished."""
+        particles = self.sampler.particles
+        weights = np.where(particles.status == FINISHED, particles.log_weights, -np.inf)
+        return weights.reshape(particles.num_groups, particles.num_particles)
+
+    @cached_property
+    def _evidence(self) -> list[float]:
+        return evidence(self._log_weights).tolist()
+
     def value(self, frame: int) -> Any:
         """The value of the `return` expression where a particle has ended."""
         if frame not in self._values:
@@ -39,7 +56,7 @@ class Reader:
         sampler, particles = self.sampler, self.sampler.particles
         own = slice(group * particles.num_particles, (group + 1) * particles.num_particles)
         finished = particles.status[own] == FINISHED
-        log_weights = np.where(finished, particles.log_weights[own], -np.inf)
+        log_weights = self._log_weights[group]
         if settings.method == "lcd":
             log_weights = np.where(finished, 0.0, -np.inf)
         frames = particles.frames[own].tolist()
@@ -50,7 +67,7 @@ class Reader:
             values=values,
             finished=finished,
             log_weights=log_weights,
-            log_z=None if biased else evidence(log_weights),
+            log_z=None if biased else self._evidence[group],
             target="biased" if biased else "exact",
             target_reason=BIASED.get(settings.method, ""),
             method=settings.method,
@@ -58,7 +75,7 @@ class Reader:
             complete=complete,
             resamplings=int(sampler.resamplings[group]),
             deaths=deaths_of(sampler, group),
-            calls={name: asdict(counts) for name, counts in sampler.calls.counts.items()},
+            calls=self._calls,
             tokens={"target": int(sampler.tokens[group])},
             seconds={"total": perf_counter() - began, **asdict(sampler.seconds)},
             view_particles=lambda: self.views(group),

@@ -92,6 +92,10 @@ UNKNOWN = _Marker("UNKNOWN")
 """Depends on how an unfinished text goes on."""
 
 
+class MissingResult(Exception):
+    """A call is needed whose result is not there; `potential_calls` says which."""
+
+
 class EvaluationError(PotentialError):
     """An expression has no value here: a division by zero, an index out of range (R0904, exit code 5)."""
 
@@ -199,13 +203,15 @@ def evaluate(
     results: Mapping[Hashable, Any],
     unfinished: Set[str] = frozenset(),
 ) -> Any:
-    """The value. Every call it needs must be in `results`.
+    """The value.
 
     Raises:
         EvaluationError: there is no value.
+        MissingResult: a call that it needs is not in `results`.
     """
     value = _Evaluator(results, unfinished).value(expression, environment)
-    assert value is not MISSING, "evaluated before its calls were made"
+    if value is MISSING:
+        raise MissingResult
     return value
 
 
@@ -221,6 +227,7 @@ def log_value(
 
     Raises:
         EvaluationError: there is no value, or it is not a weight (finite and not negative; a bool is 0 or 1).
+        MissingResult: a call that it needs is not in `results`.
     """
     return _Evaluator(results, unfinished).log_value(expression, environment)
 
@@ -291,6 +298,8 @@ class _Evaluator:
                 return _checked_log(self._call_result(expression, environment), expression.span)
             case Inlined(body=body, log=log):
                 inner = self._bind(expression, environment)
+                if inner is MISSING:
+                    raise MissingResult
                 with self._inside(expression):
                     if log:
                         return _checked_log(self.value(body, inner), expression.span)
@@ -392,7 +401,10 @@ def log_of_weight(value: Any, span: Span) -> float:
 
     Raises:
         EvaluationError: not a finite number that is zero or larger.
+        MissingResult: the value was not there.
     """
+    if value is MISSING:
+        raise MissingResult
     if isinstance(value, bool):
         return 0.0 if value else -math.inf
     number = float(value) if isinstance(value, int | float) or hasattr(value, "__float__") else math.nan
@@ -402,6 +414,8 @@ def log_of_weight(value: Any, span: Span) -> float:
 
 
 def _checked_log(value: Any, span: Span) -> float:
+    if value is MISSING:
+        raise MissingResult
     number = float(value) if isinstance(value, int | float) or hasattr(value, "__float__") else math.nan
     if math.isnan(number) or number == math.inf:
         raise EvaluationError(f"this logarithm of a weight is {_shown(value)}", span)

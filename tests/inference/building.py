@@ -27,7 +27,6 @@ from smcdsl.program.statements import (
     Turn,
 )
 from smcdsl.program.types import (
-    BOOL,
     STR,
     WEIGHT,
     Parameter,
@@ -198,6 +197,3 @@ def program(
         profiles=(),
         tests=(),
     )
-
-
-__all__ = ["BOOL", "WEIGHT"]

@@ -79,8 +79,12 @@ def keep_previews_through_resampling(patch: pytest.MonkeyPatch) -> None:
 def forget_dead_particles(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(
         "smcdsl.inference.results.evidence",
-        lambda weights: float(log_mean_exp(weights[weights > -np.inf])) if (weights > -np.inf).any() else -np.inf,
+        lambda groups: np.array([log_mean_exp(alive(weights)) for weights in groups]),
     )
+
+
+def alive(weights: Any) -> Any:
+    return weights[weights > -np.inf] if (weights > -np.inf).any() else weights
 
 
 BUGS: dict[str, Callable[[pytest.MonkeyPatch], None]] = {

@@ -1,4 +1,4 @@
-"""A token automaton for a finite language, by trying everything: what `TokenAutomaton` promises, from its definition."""
+"""A token automaton for a finite language, by trying everything: what `TokenAutomaton` promises, by definition."""
 
 from __future__ import annotations
 
