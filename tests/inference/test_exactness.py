@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 from building import (
-    BOOL,
     Functions,
     binary,
     branch,
@@ -29,6 +28,7 @@ from oracles.enumerated import Language, language, letters_of, runs_of
 from running import enumerated, exact_evidence, toy
 
 from smcdsl.program.expressions import BuiltinCall, Maybe, Name, Record
+from smcdsl.program.types import BOOL
 
 SCHEMES = ("systematic", "stratified", "residual", "multinomial")
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from building import BOOL, Functions, binary, constant, factor, hole, program, text, turn
+from building import Functions, binary, constant, factor, hole, program, text, turn
 from oracles.enumerated import language, letters_of
 from running import automata, enumerated, results, toy
 from test_exactness import CASES
@@ -18,6 +18,7 @@ from smcdsl.errors import BudgetExceeded, NoSurvivors, PotentialError, UsageErro
 from smcdsl.inference.events import Died, Finished, Resampled, Site, Started
 from smcdsl.inference.methods import Interrupted, RunRequest, Settings, run
 from smcdsl.program.program import InferenceProfile
+from smcdsl.program.types import BOOL
 
 
 def simple(functions: Functions, *factors: Any) -> Any:
@@ -43,7 +44,7 @@ def test_every_particle_is_shown_with_its_text_and_weight() -> None:
     functions = Functions()
     allowed = functions.add("allowed", lambda q: len(q) != 2, BOOL)
     made = simple(functions, factor("require", allowed("q")))
-    (posterior,) = results(made, toy(["a", "b"]), SPOKEN, functions, seeds=[5], particles=64, method="is")
+    (posterior,) = results(made, toy(["a", "b"], seed=12), SPOKEN, functions, particles=64, method="is")
     views = posterior.particles
     assert len(views) == 64
     dead = [view for view in views if not view.finished]

@@ -6,7 +6,7 @@ from collections import Counter
 
 import numpy as np
 import pytest
-from building import BOOL, Functions, factor, hole, program, text, turn
+from building import Functions, factor, hole, program, text, turn
 from frequencies import assert_frequencies, hall_p_value, is_conclusive
 from oracles.enumerated import language, letters_of
 from running import enumerated, results, toy
@@ -14,11 +14,11 @@ from test_exactness import CASES
 
 from smcdsl.inference.draws import philox
 from smcdsl.program.evaluation import freeze
+from smcdsl.program.types import BOOL
 
 pytestmark = pytest.mark.statistical
 
 ALPHA = 1e-6
-
 
 SETTINGS = (
     {"particles": 2, "ess_threshold": 1.0},
@@ -28,7 +28,7 @@ SETTINGS = (
 )
 NAMES = ("one_hole", "two_holes_with_a_branch", "previews", "occurrences", "observed")
 RARE = ("observed", "lm")
-"""Drawn from the unmasked law this program hardly ever has a survivor: no number of runs in reach would say anything."""
+"""Drawn from the unmasked law this program hardly ever has a survivor: no feasible number of runs says anything."""
 COMBINATIONS = [(name, made) for name in NAMES for made in SETTINGS if (name, made.get("proposal")) != RARE]
 
 
