@@ -285,7 +285,9 @@ def _close(text: str, innermost: Frame) -> Completion | None:
     query = _under_ctes(text[unit.start :] + closing, text, unit)
     if query is None:
         return None
-    return Completion(query, columns_may_come, widths_may_change or calls_may_change, calls_may_change)
+    # SQLite counts columns last, and not at all in a column of a subquery that nothing uses.
+    widths_may_change |= calls_may_change or unit.parent is not None
+    return Completion(query, columns_may_come, widths_may_change, calls_may_change)
 
 
 _FROM_KNOWN = _CLAUSES | {"FROM"}
@@ -320,6 +322,28 @@ def strict(text: str) -> str:
             inner = lexeme.text[1:-1].replace('""', '"')
             pieces += [text[end : lexeme.start], f"[{inner}]"]
             end = lexeme.end
+    return "".join(pieces) + text[end:]
+
+
+_DROPPED = re.compile(r"(?<![\w.])0+(?![\w.])|\(\s*\)")
+
+
+def with_nothing_dropped(text: str) -> str:
+    """The text with `... AND 0` and `... IN ()` written so that SQLite reads all of it.
+
+    Its parser drops what stands before them unread, wrong names included; a prefix could then never be wrong.
+    """
+    if _DROPPED.search(text) is None:
+        return text
+    pieces, end = [], 0
+    lexemes = [Lexeme("sign", "", 0, 0, ""), *lexemes_of(text), Lexeme("sign", "", len(text), len(text), "")]
+    for before, lexeme, after in zip(lexemes, lexemes[1:], lexemes[2:]):
+        if lexeme.kind == "value" and not lexeme.text.strip("0") and {before.upper, after.upper} & {"AND", "(", ")"}:
+            pieces += [text[end : lexeme.start], "+0"]
+            end = lexeme.end
+        elif before.text == "(" and lexeme.text == ")" and text[: before.start].rstrip()[-2:].upper() == "IN":
+            pieces += [text[end : lexeme.start], "NULL"]
+            end = lexeme.start
     return "".join(pieces) + text[end:]
 
 

@@ -97,6 +97,8 @@ def known_table_so_far(t: str, q: str, db: Sqlite) -> bool:
 def resolves(q: str, db: Sqlite, identifiers: str = "legacy") -> bool:
     """Whether SQLite compiles `q`: names, scopes, calls, widths of set operations and subqueries.
 
+    Also what SQLite would drop unread (`... AND 0`, `... IN ()`) must be right.
+
     Args:
         identifiers: `legacy` reads an unknown `"name"` as a string, as SQLite does; `strict` does not.
     """
@@ -168,8 +170,8 @@ _ALWAYS = re.compile(
     r"no such table: |ambiguous column name: |no such function: |no such collation sequence: |not authorized"
     r"|access to .* is prohibited|SELECTs to the left and right of "
     r"|\S+ (ORDER|GROUP) BY term (out of range|does not match)|aggregate functions are not allowed in the GROUP BY"
-    r"|cannot join using column |a NATURAL join may not have|cannot have both ON and USING|table \S+ has \d+ values for \d+ columns"
-    r"|\S+ may not be used as a window function|duplicate WITH table name: "
+    r"|cannot join using column |a NATURAL join may not have|cannot have both ON and USING"
+    r"|table \S+ has \d+ values for \d+ columns|\S+ may not be used as a window function|duplicate WITH table name: "
 )
 
 
@@ -185,7 +187,7 @@ def _form_error(q: str) -> str | None:
 
 def _compile_error(q: str, db: str, identifiers: str) -> str | None:
     from smcdsl.potentials._sql_database import database
-    from smcdsl.potentials._sql_text import expands_too_far, strict
+    from smcdsl.potentials._sql_text import expands_too_far, strict, with_nothing_dropped
 
     if identifiers not in ("legacy", "strict"):
         raise ValueError(f"identifiers is `legacy` or `strict`, not {identifiers!r}")
@@ -194,7 +196,8 @@ def _compile_error(q: str, db: str, identifiers: str) -> str | None:
         return wrong
     if expands_too_far(q, opened.schema.views):
         return "its common table expressions or views multiply too often"
-    return opened.compile_error(strict(q) if identifiers == "strict" else q)
+    query = with_nothing_dropped(strict(q) if identifiers == "strict" else q)
+    return opened.compile_error(query)
 
 
 def _prefix_error(q: str, db: str, identifiers: str) -> str | None:

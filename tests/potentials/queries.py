@@ -77,6 +77,7 @@ def expressions(draw: st.DrawFn, depth: int, scope: Scope, aggregates: bool = Fa
         f"substr({column}, 1)",
         f"{column} = 1 AND {draw(columns(scope))} = 2",
         f"{column} LIKE 'it''s WHERE ('",
+        f"{column} IN ()",
         '"x"',
     ]
     counted = ["count(*)", f"max({column})", f"count(DISTINCT {column})", f"sum({column}) OVER w", "rank() OVER ()"]
@@ -84,6 +85,7 @@ def expressions(draw: st.DrawFn, depth: int, scope: Scope, aggregates: bool = Fa
         return draw(
             st.one_of(
                 subquery.map(lambda text: f"{column} IN ({text})"),
+                subquery.map(lambda text: f"{column} IN ({text}) AND 0"),
                 subquery.map(lambda text: f"EXISTS ({text})"),
                 subquery.map(lambda text: f"{column} = ({text})"),
                 subquery.map(lambda text: f"max(({text}), 2)"),
