@@ -47,6 +47,8 @@ class Grammars:
     """Where each rule's name stands."""
     own: list[str] = field(default_factory=list)
     """Keys of the program's own declarations, whose rules should all be used."""
+    unresolved: set[str] = field(default_factory=set)
+    """Keys of declarations in which something could not be resolved."""
 
     def declare(self, module: Module) -> None:
         """Resolve every grammar of a file and of what it imports."""
@@ -55,7 +57,10 @@ class Grammars:
         for declaration in module.grammars.values():
             key = module.prefix + declaration.name.text
             if key not in self.declarations:
+                problems = len(module.report.diagnostics)
                 self.declarations[key] = self._declaration(declaration, key, module)
+                if len(module.report.diagnostics) > problems:
+                    self.unresolved.add(key)
                 if module.tree.kind == "program":
                     self.own.append(key)
 
@@ -249,8 +254,6 @@ class _Resolver:
         self.report.add(mistakes.undefined_rule(name, span, near, line))
 
     def _declared(self, declared: syntax.GrammarSyntax, key: str, node: Reference, span: Span) -> GrammarExpression:
-        from smcdsl.language.symbols import Report
-        from smcdsl.language.type_syntax import read_type
 
         quiet = Report()  # its own declaration complains about its types
         parameters = tuple(Parameter(each.name.text, read_type(each.type, quiet)) for each in declared.parameters)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from smcdsl.errors import Diagnostic, Edit, Label, Span
+from smcdsl.errors import Diagnostic, Edit, Label, Source, Span
 from smcdsl.program.types import Type
 
 
@@ -461,7 +461,7 @@ def arguments_for_plain_rule(name: str, span: Span) -> Diagnostic:
     return diagnostic("E0304", f"`{name}` takes no arguments", span)
 
 
-def empty_library_grammar(span: Span, label: str, others: Sequence[tuple[Span, str]] = ()) -> Diagnostic:
+def empty_grammar(span: Span, label: str, others: Sequence[tuple[Span, str]] = ()) -> Diagnostic:
     """A restriction that leaves no text."""
     return diagnostic("E0403", "no text can match this grammar", span, label, others=others)
 
@@ -698,3 +698,9 @@ def potential_result(name: str, declared: str, type_: Type, span: Span) -> Diagn
 def limits_are_whole_numbers(type_: Type, span: Span) -> Diagnostic:
     """A limit of `where` that is no int."""
     return diagnostic("E0301", "a length limit needs a whole number", span, f"this is a `{type_}`")
+
+
+def nothing_to_run(source: Source) -> Diagnostic:
+    """A module where a program is needed."""
+    first = Span(source, 0, len(source.line(1)))
+    return diagnostic("E0215", f"`{source.name}` is a module, not a program", first, "there is nothing to run")

@@ -252,3 +252,49 @@ def bad_setting(name: str, span: Span, needed: str, shown: str = "") -> Diagnost
 def given_twice(name: str, first: Span, second: Span) -> Diagnostic:
     """A setting that stands twice in one block."""
     return diagnostic("E0712", f"`{name}` is set twice", second, "second one", others=[(first, "first one")])
+
+
+def hole_in_observe(span: Span) -> Diagnostic:
+    """`observe` of something that is not given."""
+    return diagnostic(
+        "E0614",
+        "`observe` takes given text",
+        span,
+        "a hole is written by the model",
+        help="write the hole as plain text",
+    )
+
+
+def nothing_named(span: Span) -> Diagnostic:
+    """Only `_` holes and no `return`."""
+    return diagnostic(
+        "E0709", "this program does not say what it returns", span, "its holes have no names", help="name a hole"
+    )
+
+
+def test_lacks_inputs(test: str, names: Sequence[str], span: Span) -> Diagnostic:
+    """A test that expects a result but does not give every input."""
+    shown = ", ".join(f"`{name}`" for name in names)
+    return diagnostic("E0713", f'test "{test}" gives no value for {shown}', span, "`expect` needs a run")
+
+
+def steep_power(span: Span) -> Diagnostic:
+    """Pedantic: a factor to a power above ten."""
+    return diagnostic(
+        "W0512",
+        "this power is very steep",
+        span,
+        "above 10, nearly all weight goes to the few best particles",
+        help="try a smaller power, or more particles",
+    )
+
+
+def unlimited_white_space(name: str, span: Span) -> Diagnostic:
+    """Pedantic: a hole that may be filled with blanks."""
+    return diagnostic(
+        "W0419",
+        f"`{name}` allows unlimited white space",
+        span,
+        "a model that is unsure tends to write blanks until its budget is used up",
+        help="limit it, for example `/ {0,4}/` in place of `/ */`",
+    )

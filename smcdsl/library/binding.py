@@ -124,6 +124,8 @@ class Outline:
     library: str
     """The name of the library's rule that gives the boundaries, such as `sql.select`; else empty."""
     value_type: Type
+    conditions: tuple[Condition, ...]
+    """Limits of the whole text; bounds that depend on inputs are None."""
     problems: tuple[Diagnostic, ...]
 
 
@@ -133,7 +135,9 @@ def outline_of(expression: GrammarExpression, declarations: Declarations) -> Out
     grammar = closing.grammar(expression, "")
     is_lexed = grammar.lexing != "scannerless"
     value_type = grammar.value_type or STR
-    return Outline(grammar.boundaries, is_lexed, closing.library, value_type, tuple(closing.problems))
+    return Outline(
+        grammar.boundaries, is_lexed, closing.library, value_type, grammar.conditions, tuple(closing.problems)
+    )
 
 
 def is_settled(expression: GrammarExpression, declarations: Declarations) -> bool:
