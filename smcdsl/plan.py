@@ -7,6 +7,7 @@ A plan knows no vocabulary; token automata are made for its holes when inputs ar
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -144,6 +145,13 @@ class PlannedFactor:
     cost_seconds: float
     span: Span = field(repr=False, compare=False)
 
+    def __str__(self) -> str:
+        text = f"{self.verb} {_written(self.expression)}"
+        if self.each is not None:
+            return f"{text} each {self.each.variable} in {self.each.hole}.{self.each.rule}".rstrip(".")
+        places = ", ".join(f"{hole}.{boundary}" for hole, boundary in self.boundaries)
+        return f"{text} at {places}" if places else text
+
     @property
     def is_pure(self) -> bool:
         """Whether equal arguments give equal values (language reference, 2.2.7)."""
@@ -164,4 +172,44 @@ class Plan:
         return all(factor.is_pure for factor in self.factors)
 
     def __str__(self) -> str:
-        return "\n".join(f"{position:4d}  {instruction}" for position, instruction in enumerate(self.instructions))
+        """One line an instruction, expressions as the program writes them."""
+        lines = (self._line(instruction) for instruction in self.instructions)
+        return "\n".join(f"{position:4d}  {line}" for position, line in enumerate(lines))
+
+    def _line(self, instruction: Instruction) -> str:
+        match instruction:
+            case OpenTurn(role=role):
+                return f"open {role}"
+            case CloseTurn(role=role):
+                return f"close {role}"
+            case Emit(parts=parts):
+                return f"give {_shown(parts)}"
+            case Write(name=name, collects=collects):
+                return f"write {name}{'[]' if collects else ''}"
+            case ObserveText(parts=parts):
+                return f"observe {_shown(parts)}"
+            case Assign(name=name, expression=expression):
+                return f"let {name.removeprefix(chr(0))} = {_written(expression)}"
+            case Restore(names=names):
+                return f"restore {', '.join(names)}"
+            case StartLoop(loop=loop, first=first, last=last):
+                return f"loop {loop} over {_written(first)}{'' if last is None else '..' + _written(last)}"
+            case NextItem(loop=loop, variable=variable, exit=target):
+                return f"next {variable} of loop {loop}, else go to {target}"
+            case Jump(target=target):
+                return f"go to {target}"
+            case JumpUnless(condition=condition, target=target):
+                return f"unless {_written(condition)} go to {target}"
+            case Judge(factor=factor):
+                return f"judge {self.factors[factor]}"
+            case _:
+                raise AssertionError(f"unknown instruction {type(instruction).__name__}")
+
+
+def _shown(parts: tuple[Given | Insert, ...]) -> str:
+    texts = (part.text if isinstance(part, Given) else "{{ " + _written(part.expression) + " }}" for part in parts)
+    return json.dumps("".join(texts), ensure_ascii=False)
+
+
+def _written(expression: Expression) -> str:
+    return " ".join(expression.span.text.split()) or type(expression).__name__

@@ -11,10 +11,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
-from smcdsl.errors import Span
+from smcdsl.errors import CompileError, Diagnostic, Label, Span
 from smcdsl.plan import Occurrences, PlannedFactor
 from smcdsl.program.evaluation import free_names, function_calls
-from smcdsl.program.expressions import Expression, Field
+from smcdsl.program.expressions import Field
 from smcdsl.program.statements import (
     Branch,
     Break,
@@ -132,6 +132,11 @@ def _occurrences(statement: Factor) -> Occurrences:
     source = statement.each.source
     if isinstance(source, Field):
         hole = source.base
+        if source.name == "token":
+            label = Label(source.name_span, "tokens are the run's, not the text's", primary=True)
+            message = "`each` cannot range over tokens"
+            fix = "choose a rule of the grammar, or `line`"
+            raise CompileError(Diagnostic("E0206", message, (label,), help=fix))
         return Occurrences(statement.each.variable, getattr(hole, "name", ""), source.name)
     return Occurrences(statement.each.variable, source.name, "")
 
@@ -197,8 +202,3 @@ def defined_names(step: Step) -> frozenset[str]:
             return frozenset().union(*(defined_names(inner) for body in bodies for inner in body))
         case _:
             return frozenset()
-
-
-def mentions(expression: Expression, name: str) -> bool:
-    """Whether the expression takes the value of `name`."""
-    return name in free_names(expression)
