@@ -22,6 +22,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import fields, replace
+from string import ascii_letters
 from typing import Any
 
 from smcdsl.potentials._sql_functions import COLLATIONS, FUNCTIONS, TYPES
@@ -97,7 +98,10 @@ def bind(grammar: Grammar, schema: Schema | None, start: str) -> Grammar:
     bound = _without_unreachable(bound)
     boundary_of = _boundary_of(bound)
     boundaries = tuple(name for name in BOUNDARIES if name in bound.rules or name in boundary_of.values())
-    terminals = _with_dead_ends(bound.terminals)
+    terminals = {
+        name: replace(terminal, definition=_ascii_cased(terminal.definition))
+        for name, terminal in _with_dead_ends(bound.terminals).items()
+    }
     return replace(bound, terminals=terminals, boundaries=boundaries, boundary_of=boundary_of)
 
 
@@ -300,6 +304,23 @@ def _with_dead_ends(terminals: Mapping[str, Terminal]) -> dict[str, Terminal]:
 
 
 _MALFORMED = r"([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?[A-Za-z_$\u0080-\U0010ffff][A-Za-z0-9_$\u0080-\U0010ffff]*"
+
+
+def _ascii_cased(expression: GrammarExpression) -> GrammarExpression:
+    """The expression with any casing of ASCII letters, and of no others, as SQLite compares names.
+
+    Ignoring case as Unicode does would take the Kelvin sign for a k, and costs a second to prepare.
+    """
+    match expression:
+        case LiteralText(text=text, ignore_case=True):
+            return Pattern("".join(f"[{c.lower()}{c.upper()}]" if c in _LETTERS else re.escape(c) for c in text))
+        case Alternatives(items=items):
+            return replace(expression, items=tuple(map(_ascii_cased, items)))
+        case _:
+            return expression
+
+
+_LETTERS = frozenset(ascii_letters)
 
 
 def _boundary_of(grammar: Grammar) -> dict[str, str]:
