@@ -32,7 +32,7 @@ import re
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-from smcdsl.protocols import Sqlite, potential
+from smcdsl.protocols import Sqlite, Weight, potential
 
 if TYPE_CHECKING:
     from smcdsl.potentials._sql_text import Completion, Name, Reading
@@ -122,7 +122,7 @@ def runs_so_far(q: str, db: Sqlite) -> bool:
 
 
 @potential(prefix="none", cost="200us", explanation="why_not")
-def returns_rows(q: str, db: Sqlite) -> float:
+def returns_rows(q: str, db: Sqlite) -> Weight:
     """1 if `q` returns a row, 0.1 if it returns none, 0 if it does not run."""
     from smcdsl.potentials._sql_database import database
 
