@@ -16,6 +16,7 @@
 | `runs` | it runs to its end within limits | as `resolves` |
 | `returns_rows` | 1 with a row, 0.1 without, 0 if it fails | |
 | `same_result` | returns the rows of another query | |
+| `grouped` | shows no column that its GROUP BY leaves open | |
 | `known_column`, `known_table` | the name is the schema's or declared in `q` | it is, or may still be declared |
 
 A prefix is judged without parsing it: at a clause it is closed to a whole query, which SQLite compiles against an
@@ -155,6 +156,21 @@ def same_result(q: str, gold: str, db: Sqlite) -> bool:
     rows, wanted_rows = ([tuple(map(_comparable, row)) for row in outcome.rows] for outcome in (found, wanted))
     is_ordered = any(lexeme.upper == "ORDER" for lexeme in _top_level(read(gold)))
     return rows == wanted_rows if is_ordered else Counter(rows) == Counter(wanted_rows)
+
+
+@potential(prefix="none", cost="5ms")
+def grouped(q: str, db: Sqlite) -> bool:
+    """Whether each column that an aggregating query shows is fixed by its group.
+
+    SQLite does not ask for it and shows an arbitrary row's value. A query that sqlglot cannot read passes.
+    """
+    from smcdsl.potentials._sql_database import database
+    from smcdsl.potentials._sql_grouping import ungrouped_column
+
+    try:
+        return ungrouped_column(q, database(db).schema) is None
+    except ValueError:
+        return True
 
 
 def why_not(q: str, db: Sqlite, *_: Any, prefix: bool = False) -> str | None:

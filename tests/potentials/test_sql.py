@@ -153,6 +153,37 @@ def test_a_table_is_known_by_the_schema_or_as_a_cte(concerts):
     assert not sql.known_table_so_far("d", "WITH c AS (SELECT 1) SELECT 1 FROM d", concerts)
 
 
+@pytest.mark.parametrize(
+    ("query", "fixed"),
+    [
+        ("SELECT country, count(*) FROM singer GROUP BY country", True),
+        ("SELECT name, count(*) FROM singer GROUP BY country", False),
+        ("SELECT name, max(age) FROM singer", False),
+        ("SELECT max(age), min(age) + 1 FROM singer", True),
+        ("SELECT max(age, 3), name FROM singer", True),
+        ("SELECT name, sum(age) OVER () FROM singer", True),
+        ("SELECT name, count(*) FROM singer GROUP BY id", True),
+        (
+            "SELECT T1.name, count(*) FROM singer T1 JOIN sic T2 ON T1.id = singer_id GROUP BY singer_id",
+            True,
+        ),
+        (
+            "SELECT T1.name, count(*) FROM singer T1 LEFT JOIN sic T2 ON T1.id = singer_id GROUP BY singer_id",
+            False,
+        ),
+        ("SELECT lower(country) FROM singer GROUP BY lower(country)", True),
+        ("SELECT country AS c, count(*) AS n FROM singer GROUP BY c ORDER BY n, name", False),
+        ("SELECT country FROM singer GROUP BY country HAVING age > 3", False),
+        ("SELECT name FROM singer WHERE id = (SELECT max(age) FROM singer)", True),
+        ('SELECT count(*) FROM singer WHERE country = "France"', True),
+        ('SELECT count(*), "France" FROM singer', True),
+    ],
+)
+def test_a_grouped_query_shows_only_what_its_group_fixes(concerts, query, fixed):
+    assert sql.runs(query, concerts)
+    assert sql.grouped(query, concerts) is fixed
+
+
 HOSTILE = {
     "two statements": "SELECT 1; DROP TABLE singer",
     "attach": "ATTACH 'stolen.db' AS y",
