@@ -11,6 +11,7 @@ import json
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from time import perf_counter
 from typing import Any, Protocol
 
 import numpy as np
@@ -179,6 +180,8 @@ class Interpreter:
     environments: Environments = field(default_factory=Environments)
     automata: list[Automaton] = field(default_factory=list)
     refusals: Refusals = field(default_factory=Refusals)
+    automata_seconds: float = 0.0
+    """Time to make automata."""
     _automaton_numbers: dict[Any, int] = field(default_factory=dict)
     _encoded: dict[tuple[str, bool], list[int]] = field(default_factory=dict)
     _text_start: int = -1
@@ -387,8 +390,10 @@ class Interpreter:
         inputs = environment["\0inputs"]
         key = (write.key, inputs, following)
         if key not in self._automaton_numbers:
+            began = perf_counter()
             self.automata.append(self.provider(write.key, self.environments[inputs], following))
             self._automaton_numbers[key] = len(self.automata) - 1
+            self.automata_seconds += perf_counter() - began
         return self._automaton_numbers[key]
 
     def _start_observing(self, course: _Course, text: str) -> Arrival | None:

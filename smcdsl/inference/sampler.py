@@ -114,6 +114,8 @@ class Sampler:
                 self._take_tokens(active)
                 self.step += 1
         parts = self.seconds
+        parts.masks += self.interpreter.automata_seconds
+        self.interpreter.automata_seconds = 0.0
         spent = parts.model + parts.masks + parts.sampling + parts.potentials
         parts.bookkeeping = perf_counter() - began - spent
 
