@@ -1,8 +1,8 @@
 """Which columns an aggregating query shows without grouping by them: legal in SQLite, wrong elsewhere.
 
-SQLite takes such a column from an arbitrary row of the group (with a lone min or max, from that row), unless the group fixes it: the column is a key of
-GROUP BY, or the primary key of its table is, or either equals a key by a condition of an inner join or of WHERE.
-sqlglot parses and qualifies the query.
+SQLite takes such a column from an arbitrary row of the group (with a lone min or max, from that row), unless the
+group fixes it: the column is a key of GROUP BY, or the primary key of its table is, or either equals a key by a
+condition of an inner join or of WHERE.
 """
 
 from __future__ import annotations
