@@ -105,6 +105,22 @@ def determinize(nfa: Nfa, start: int, accepts: Mapping[int, int], limit: int) ->
     return _Subsets(nfa, accepts, limit).run(start)
 
 
+def subsets(nfa: Nfa, start: int, end: int, limit: int) -> tuple[list[list[tuple[int, int]]], list[bool]]:
+    """Subset construction as edges by state, for symbols beyond bytes: masks may have any number of bits.
+
+    Returns (for each state its (set of symbols, target)) and which states accept. State 0 is dead, 1 the start.
+
+    Raises:
+        TooLarge: more than `limit` states.
+    """
+    construction = _Subsets(nfa, {end: 0}, limit)
+    construction.number((start,))
+    edges: list[list[tuple[int, int]]] = []
+    for subset in construction.subsets:  # grows on the way
+        edges.append([(mask, construction.number(targets)) for mask, targets in construction.split(subset)])
+    return edges, [end in subset for subset in construction.subsets]
+
+
 class _Subsets:
     """The worklist of the subset construction. A subset holds only states with edges or a tag."""
 
@@ -299,7 +315,7 @@ def _trimmed(raw: RawDfa) -> RawDfa:
         after = np.unique(raw.table[frontier])
         after = after[~reached[after]]
         reached[after] = True
-        frontier = after
+        frontier = after.astype(np.int64)
     kept = alive & reached
     kept[0] = True
     if kept.all():

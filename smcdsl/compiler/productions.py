@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import cached_property
 
-from smcdsl.compiler.dfa import DEFAULT_STATE_LIMIT, Dfa, NotRegular, from_expression
+from smcdsl.compiler.dfa import DEFAULT_STATE_LIMIT, Dfa, NotRegular, char_lengths, from_expression, is_empty
 from smcdsl.compiler.recursion import reachable, references
 from smcdsl.program.grammar import (
     Alternatives,
@@ -96,30 +96,80 @@ class Productions:
             optional = [(), (item, self._helper(optional))]
         return [self._sequence([*[item] * least, self._helper(optional)])] if least else optional
 
+    def char_lengths(self) -> tuple[int, int | None] | None:
+        """(shortest, longest) length of the texts of `start` in code points; longest None without bound.
+
+        None if it has no text.
+        """
+        shortest = self.shortest[self.start]
+        if shortest is None:
+            return None
+        return shortest, self._longest()
+
     @cached_property
     def shortest(self) -> dict[str, int | None]:
         """The fewest code points of each rule's texts; None for a rule that can never finish."""
-        from smcdsl.compiler.queries import char_lengths, is_empty
-
-        def length(symbol: Symbol) -> int | None:
-            if isinstance(symbol, str):
-                return known[symbol]
-            dfa = self.leaf(symbol)
-            return None if is_empty(dfa) else char_lengths(dfa)[0]
-
         known: dict[str, int | None] = dict.fromkeys(self.of)
         changed = True
         while changed:
             changed = False
             for name, productions in self.of.items():
                 for production in productions:
-                    lengths = [length(symbol) for symbol in production]
+                    lengths = [known[s] if isinstance(s, str) else self._leaf_lengths(s)[0] for s in production]
                     total = sum(part for part in lengths if part is not None)
                     best = known[name]
                     if None not in lengths and (best is None or total < best):
                         known[name] = total
                         changed = True
         return known
+
+    def _leaf_lengths(self, leaf: GrammarExpression) -> tuple[int | None, int | None]:
+        dfa = self.leaf(leaf)
+        return (None, None) if is_empty(dfa) else char_lengths(dfa)
+
+    def _longest(self) -> int | None:
+        """The most code points of a text of `start`; None without bound.
+
+        Lengths that still grow after as many rounds as there are rules come from a rule inside itself.
+        """
+        useful = {name: self._useful(name) for name in self._used()}
+        if any(
+            not isinstance(symbol, str) and self._leaf_lengths(symbol)[1] is None
+            for productions in useful.values()
+            for production in productions
+            for symbol in production
+        ):
+            return None
+        known = dict.fromkeys(useful, -1)
+        for _ in range(len(useful) + 1):
+            changed = False
+            for name, productions in useful.items():
+                for production in productions:
+                    lengths = [known[s] if isinstance(s, str) else self._leaf_lengths(s)[1] or 0 for s in production]
+                    if -1 not in lengths and sum(lengths) > known[name]:
+                        known[name] = sum(lengths)
+                        changed = True
+            if not changed:
+                return known[self.start]
+        return None
+
+    def _useful(self, name: str) -> list[Production]:
+        """The productions of a rule all of whose symbols have texts."""
+        return [production for production in self.of[name] if all(map(self._has_text, production))]
+
+    def _has_text(self, symbol: Symbol) -> bool:
+        return (self.shortest[symbol] if isinstance(symbol, str) else self._leaf_lengths(symbol)[0]) is not None
+
+    def _used(self) -> list[str]:
+        """The rules that occur in texts of `start`."""
+        found = {self.start: None}
+        agenda = [self.start]
+        while agenda:
+            for symbol in (symbol for production in self._useful(agenda.pop()) for symbol in production):
+                if isinstance(symbol, str) and symbol not in found:
+                    found[symbol] = None
+                    agenda.append(symbol)
+        return list(found)
 
 
 def _merged(items: tuple[GrammarExpression, ...]) -> list[GrammarExpression]:
