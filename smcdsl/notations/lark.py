@@ -226,12 +226,16 @@ class _Places:
         return mistakes.unreadable_grammar(_lowered(reason), self.at(line, column), self.context)
 
     def at(self, line: int, column: int) -> Span | None:
-        """One character, or nothing for a place behind the text (which may belong to another file)."""
-        starts = self.source.line_starts
-        if not 0 < line <= len(starts):
+        """One character, or nothing for a place behind the text (which may belong to another file).
+
+        What is wrong at the end of a line is shown at its last character.
+        """
+        if not 0 < line <= len(self.source.line_starts):
             return None
-        offset = min(starts[line - 1] + max(column - 1, 0), max(len(self.source.text) - 1, 0))
-        return Span(self.source, offset, offset + 1)
+        start = self.source.line_starts[line - 1]
+        last = len(self.source.line(line).rstrip()) - 1
+        offset = start + max(min(column - 1, last), 0)
+        return Span(self.source, offset, min(offset + 1, len(self.source.text)))
 
     def import_of(self, path: str) -> Span | None:
         """The `%import` line whose dotted path is the file's."""
