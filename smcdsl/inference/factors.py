@@ -24,6 +24,10 @@ Functions = Callable[[Signature], Potential | Callable[..., Any]]
 """Gives the Python function of a signature: `library.resolve_function`."""
 
 
+class DeadlinePassed(Exception):
+    """The run's time is up while a call is being made."""
+
+
 @dataclass
 class CallCounts:
     """`n` results asked for, `cached` of them without calling; failures as the policy counted them."""
@@ -44,9 +48,15 @@ class Request:
 
 
 class PotentialCalls:
-    """Makes the calls of one run. Close it after use."""
+    """Makes the calls of one run. Close it after use.
 
-    def __init__(self, functions: Functions) -> None:
+    Args:
+        functions: gives the Python function of a signature.
+        deadline: on the monotonic clock; calls do not outlast it.
+    """
+
+    def __init__(self, functions: Functions, deadline: float | None = None) -> None:
+        self.deadline = deadline
         self.counts: dict[str, CallCounts] = {}
         self._functions = functions
         self._resolved: dict[Signature, Potential | Callable[..., Any]] = {}
@@ -60,6 +70,7 @@ class PotentialCalls:
         Raises:
             PotentialError: R0903 where a call failed and the policy is `fail`, R0904 for a result that
                 is not what the potential declares.
+            DeadlinePassed: the run's time is up.
         """
         wanted: dict[Hashable, PotentialCall] = {}
         keys: list[Hashable] = []
@@ -139,13 +150,23 @@ class PotentialCalls:
             function: Callable[..., Any] = resolved
             if isinstance(resolved, Potential):
                 function = resolved.prefix_function if calls[0].prefix else resolved.function
-            limit = signature.facts.timeout_seconds
+            limit = self._limit(signature)
             arguments = _arguments(calls)
             if limit is None:
                 outcomes.append(attempt(function, arguments))
             else:
                 outcomes.append(self._thread.call(function, arguments, limit))
         return outcomes
+
+    def _limit(self, signature: Signature) -> float | None:
+        """The seconds that a call may take."""
+        limit = signature.facts.timeout_seconds
+        if self.deadline is None:
+            return limit
+        left = self.deadline - time.monotonic()
+        if left <= 0:
+            raise DeadlinePassed
+        return left if limit is None else min(limit, left)
 
     def _call_workers(self, batches: list[list[PotentialCall]]) -> list[Outcome]:
         call = batches[0][0]
@@ -158,7 +179,7 @@ class PotentialCalls:
         pool = self._pools.get(key)
         if pool is None:
             pool = self._pools[key] = ProcessPool(signature.location, name, signature.facts.workers)
-        return pool.call_all([_arguments(calls) for calls in batches], signature.facts.timeout_seconds)
+        return pool.call_all([_arguments(calls) for calls in batches], self._limit(signature))
 
     def _values(self, calls: list[PotentialCall], outcome: Outcome) -> list[Any]:
         signature = calls[0].signature
@@ -168,6 +189,8 @@ class PotentialCalls:
                 message = f"`{signature.name}` must return a list of {len(calls)} results for as many texts"
                 raise _wrong_result(calls[0], message)
             return [_checked(call, value) for call, value in zip(calls, values, strict=True)]
+        if outcome.kind == "timeout" and self.deadline is not None and time.monotonic() >= self.deadline:
+            raise DeadlinePassed
         counts = self.counts.setdefault(signature.name, CallCounts())
         counts.errors += (outcome.kind == "error") * len(calls)
         counts.timeouts += (outcome.kind == "timeout") * len(calls)

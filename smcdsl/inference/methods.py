@@ -86,7 +86,7 @@ def run(
         max_tokens=settings.max_tokens,
         deadline=deadline,
     )
-    calls = PotentialCalls(functions)
+    calls = PotentialCalls(functions, deadline)
     session = model.start(prefixes)
     seeds = [group.seed for group in groups]
     arrivals: dict[tuple[int, int], tuple[Arrival, Counter[str]]] = {}

@@ -181,9 +181,11 @@ def _no_survivors(sampler: Sampler, group: int) -> Diagnostic:
     for rank, cause in enumerate(causes):
         factor = sampler.interpreter.plan.factors[cause - len(CAUSES)]
         count = int(sampler.deaths[group, cause])
-        said = f"removed {count} of {size} particles" if rank == 0 else f"removed {count}"
+        said = f"removed {count}"
         if rank == 0:
-            said += f", the last one {sampler.last_deaths[group, cause].place}"
+            # With resampling more particles may die than there are slots.
+            of = f" of {size}" if int(sampler.deaths[group].sum()) <= size else ""
+            said += f"{of} particles, the last one {sampler.last_deaths[group, cause].place}"
         labels.append(Label(factor.span, said, primary=rank == 0))
     for cause, name in enumerate(CAUSES):
         if count := int(sampler.deaths[group, cause]):

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from smcdsl.inference.advance import Arrival, Death, Interpreter
 from smcdsl.inference.draws import Draws, Purpose
 from smcdsl.inference.events import Died, Event, Listener, Resampled, Site
-from smcdsl.inference.factors import PotentialCalls, Request
+from smcdsl.inference.factors import DeadlinePassed, PotentialCalls, Request
 from smcdsl.inference.judgement import Calling
 from smcdsl.inference.particles import FINISHED, RUNNING, WAITING, Particles
 from smcdsl.inference.proposals import Particular, Rows, Seconds, log_probabilities, propose
@@ -105,19 +105,26 @@ class Sampler:
         """Run all groups to their ends, or to the budget's."""
         began = perf_counter()
         with _rare_collections(len(self.particles.status)):
-            while True:
-                self._meet()
-                self._stop_late_ones()
-                active = np.flatnonzero(self.particles.status == RUNNING)
-                if not len(active):
-                    break
-                self._take_tokens(active)
-                self.step += 1
+            try:
+                self._take_turns()
+            except DeadlinePassed:
+                status = self.particles.status
+                self._kill(np.flatnonzero((status == RUNNING) | (status == WAITING)), BUDGET)
         parts = self.seconds
         parts.masks += self.interpreter.automata_seconds
         self.interpreter.automata_seconds = 0.0
         spent = parts.model + parts.masks + parts.sampling + parts.potentials
         parts.bookkeeping = perf_counter() - began - spent
+
+    def _take_turns(self) -> None:
+        while True:
+            self._meet()
+            self._stop_late_ones()
+            active = np.flatnonzero(self.particles.status == RUNNING)
+            if not len(active):
+                return
+            self._take_tokens(active)
+            self.step += 1
 
     def _stop_late_ones(self) -> None:
         """Particles over a budget, or at the end of the model's context, die of it; the result is incomplete."""
@@ -367,13 +374,16 @@ class Sampler:
         return {index: [next(results) for _ in calls] for index, calls in asked.items()}
 
     def evaluate(self, course: Calling[Any]) -> Any:
-        """Run one course to its end, making its calls one by one."""
+        """Run one course to its end, deadline or not."""
+        deadline, self.calls.deadline = self.calls.deadline, None
         try:
             asked = next(course)
             while True:
                 asked = course.send(self.calls.answer([Request(call) for call in asked]))
         except StopIteration as stop:
             return stop.value
+        finally:
+            self.calls.deadline = deadline
 
     def total_log_weights(self) -> NDArray[np.float64]:
         """(G, N) log weights with previews: what decides on resampling."""

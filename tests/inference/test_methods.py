@@ -146,6 +146,17 @@ def test_running_out_of_time_gives_an_incomplete_result() -> None:
     assert "within 0.01 s" in posterior.failure.diagnostics[0].facts[0]
 
 
+def test_a_potential_that_hangs_does_not_outlast_the_time_limit() -> None:
+    functions = Functions()
+    hangs = functions.add("hangs", lambda q: time.sleep(20) or True, BOOL)
+    made = simple(functions, factor("require", hangs("q")))
+    began = time.perf_counter()
+    (posterior,) = results(made, toy(["a", "b"]), SPOKEN, functions, particles=8, timeout_seconds=0.2)
+    assert time.perf_counter() - began < 5
+    assert not posterior.complete
+    assert isinstance(posterior.failure, BudgetExceeded)
+
+
 def test_a_particle_that_fills_the_context_dies_of_the_budget() -> None:
     made = simple(Functions())
     model = toy(["a", "b"], context_length=3)
