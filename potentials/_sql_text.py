@@ -37,6 +37,7 @@ KEYWORDS = frozenset(
 _CLAUSES = frozenset("WHERE GROUP HAVING WINDOW ORDER LIMIT".split())
 _SET_OPERATORS = frozenset("UNION INTERSECT EXCEPT".split())
 _TRAILING = _CLAUSES | _SET_OPERATORS | {"BY", "ALL", "AND", "OR", ";"}
+_STRUCTURE = _CLAUSES | _SET_OPERATORS | {"SELECT", "VALUES", "WITH", "FROM", "ON", "JOIN", ","}
 _VALUES = frozenset("NULL TRUE FALSE CURRENT_DATE CURRENT_TIME CURRENT_TIMESTAMP END".split())
 _OPERATORS = frozenset("= == <> != < <= > >= + - * / % || << >> & | IN".split())
 
@@ -120,8 +121,9 @@ def lexemes_of(text: str) -> Iterator[Lexeme]:
     """The lexemes, comments left out; a quote that is not closed is a sign."""
     for found in _LEXEME.finditer(text):
         kind: Kind = found.lastgroup  # type: ignore[assignment]
-        piece = found[kind]
-        yield Lexeme(kind, piece, found.start(kind), found.end(kind), piece.upper() if kind == "word" else piece)
+        start, end = found.span(kind)
+        piece = text[start:end]
+        yield Lexeme(kind, piece, start, end, piece.upper() if kind == "word" else piece)
 
 
 def name_of(lexeme: Lexeme) -> str:
@@ -161,7 +163,7 @@ class _Reader:
                 self._close(lexeme)
             elif lexeme.kind == "quoted" or (lexeme.kind == "word" and lexeme.upper not in KEYWORDS):
                 self._name(lexeme, before, after, lexemes[index - 2] if index > 1 else nothing)
-            else:
+            elif lexeme.upper in _STRUCTURE:
                 self._mark(lexeme, before)
             before = lexeme
         self.reading.frame = self.frame
