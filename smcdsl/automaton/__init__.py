@@ -1,0 +1,1 @@
+"""Runs token automata; does not know how they are built."""

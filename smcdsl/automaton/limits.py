@@ -1,0 +1,112 @@
+"""Limits on the number of tokens: `where tokens <= n`.
+
+What counts are the tokens that spell some part of the hole; a token that only spells following text or ends
+the turn does not. A state carries the count. Masks leave out tokens after which the hole could no longer end
+within the limit, as far as the fewest tokens to an end are known: exactly for small regular languages, else
+by a lower bound.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from smcdsl.automaton.recognizers import RegularRecognizer
+from smcdsl.automaton.tables import AutomatonTables
+from smcdsl.automaton.walks import ALWAYS, Walker, Window
+
+_EXACT_STATES = 256
+"""Automata up to this size are walked once from every state to count tokens exactly."""
+
+
+class TokenLimit:
+    """The bounds of one grammar over one vocabulary."""
+
+    def __init__(self, tables: AutomatonTables, walker: Walker) -> None:
+        self.least, most = tables.token_limit
+        self.most = most if most >= 0 else None
+        self.active = self.least > 0 or self.most is not None
+        self._tables, self._walker = tables, walker
+        self._distances: list[int] | None = None
+
+    def counted(self, num_tokens: int) -> int:
+        """The count after one more token."""
+        return num_tokens + 1 if self.active else 0
+
+    def allows_end(self, num_tokens: int) -> bool:
+        """Whether a hole of so many tokens is within the limits."""
+        return self.least <= num_tokens and (self.most is None or num_tokens <= self.most)
+
+    def window(self, num_tokens: int) -> Window:
+        """Whether the hole may end right before the next token, and inside it."""
+        if not self.active:
+            return ALWAYS
+        return self.allows_end(num_tokens), self.allows_end(num_tokens + 1)
+
+    def constrains(self, num_tokens: int) -> bool:
+        """Whether the limits can make a difference to which token comes next."""
+        if not self.active or num_tokens < 0:
+            return False
+        if num_tokens + 1 < self.least + 1:
+            return True
+        return self.most is not None and num_tokens + 1 + self._farthest() > self.most
+
+    def feasible(self, configuration: int, num_tokens: int) -> bool:
+        """Whether the hole can perhaps still end within the limit."""
+        return self.most is None or num_tokens + self.distance(configuration) <= self.most
+
+    def distance(self, configuration: int) -> int:
+        """At least so many tokens until the hole may end."""
+        if isinstance(self._walker.recognizer, RegularRecognizer):
+            return self._table()[configuration]
+        return 0 if self._walker.recognizer.may_end(configuration) else 1
+
+    def _farthest(self) -> int:
+        if isinstance(self._walker.recognizer, RegularRecognizer):
+            return max(self._table()[1:])
+        return 1
+
+    def _table(self) -> list[int]:
+        """Per state of a regular language the fewest tokens to an end, or a lower bound."""
+        if self._distances is None:
+            assert self._tables.regular is not None
+            small = len(self._tables.regular.next_state) <= _EXACT_STATES
+            self._distances = self._count_tokens() if small else self._bound_tokens()
+        return self._distances
+
+    def _count_tokens(self) -> list[int]:
+        assert self._tables.regular is not None
+        accepting = self._tables.regular.accepting.tolist()
+        sources: list[list[int]] = [[] for _ in accepting]
+        distances = [0 if accepts else -1 for accepts in accepting]
+        one_away: set[int] = set()
+        for state in range(1, len(accepting)):
+            for _, after, tails in self._walker.outcomes(state, 0, ALWAYS):
+                sources[after].append(state)
+                if tails and not accepting[state]:
+                    one_away.add(state)
+        frontier = [state for state in range(1, len(accepting)) if accepting[state]]
+        distance = 0
+        while frontier or (distance == 0 and one_away):
+            distance += 1
+            reached = {source for state in frontier for source in sources[state] if source and distances[source] < 0}
+            if distance == 1:
+                reached |= one_away
+            frontier = sorted(reached)
+            for state in frontier:
+                distances[state] = distance
+        # From the others no tokens lead to an end; more than any limit.
+        return [distance if distance >= 0 else 1 << 40 for distance in distances]
+
+    def _bound_tokens(self) -> list[int]:
+        """Bytes to the nearest end, all spelled by the longest token."""
+        regular = self._tables.regular
+        assert regular is not None
+        longest = max(int(self._tables.trie.depth.max(initial=1)), 1)
+        unknown = np.iinfo(np.int64).max // 2
+        distances = np.where(regular.accepting, 0, unknown)
+        while True:
+            shorter = np.minimum(distances, distances[regular.next_state].min(axis=1) + 1)
+            if np.array_equal(shorter, distances):
+                break
+            distances = shorter
+        return [int(-(-d // longest)) for d in distances.tolist()]

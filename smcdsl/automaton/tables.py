@@ -1,0 +1,159 @@
+"""AutomatonTables: a grammar compiled for one vocabulary, as flat arrays, and how they are stored.
+
+Conventions: lexer state 0 is dead; terminal numbers fit bit sets of TW words of 64 bits; terminal T - 1 is
+`$end`; parser state 0 is the first. The tables are values: nothing in them changes once made.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import zipfile
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+FORMAT = 1
+"""Raised whenever the meaning of a stored array changes."""
+
+
+class TrieTables(NamedTuple):
+    """All tokens that spell text, as a trie of bytes in depth-first order; node 0 is the root."""
+
+    byte: NDArray[np.uint8]  # (M,) the byte that leads to the node
+    depth: NDArray[np.int32]  # (M,) bytes from the root
+    skip: NDArray[np.int32]  # (M,) the first node after the node's subtree
+    first_token: NDArray[np.int32]  # (M + 1,) the node's tokens are tokens[first_token[i] : first_token[i + 1]]
+    tokens: NDArray[np.int32]  # ids that spell exactly the path to the node
+    text: NDArray[np.uint8]  # the bytes of token t are text[text_start[t] : text_start[t + 1]]
+    text_start: NDArray[np.int64]  # (V + 1,)
+
+
+class LexerTables(NamedTuple):
+    """One automaton for the terminals of all modes; S states.
+
+    A mode is a lexer of its own: mode 0 is the grammar's, further ones belong to embedded grammars. A
+    start state has no edges into it, so being in one means being between two lexemes.
+    """
+
+    next_state: NDArray[np.int32]  # (S, 256) state after a byte
+    accepts: NDArray[np.uint64]  # (S, TW) terminals that a lexeme may be when it ends here
+    accepting: NDArray[np.bool_]  # (S,) whether there is one
+    alive: NDArray[np.uint64]  # (S, TW) terminals that a lexeme may still become, those of `accepts` included
+    mode: NDArray[np.int32]  # (S,)
+    is_start: NDArray[np.bool_]  # (S,)
+    exclusive: NDArray[np.bool_]  # (modes,) the longest lexeme wins; otherwise every way to cut the text counts
+    ignored: NDArray[np.uint64]  # (TW,) terminals between which the parser sees nothing
+
+
+class ParserTables(NamedTuple):
+    """LALR(1) tables with all actions; R states, T terminals, P productions."""
+
+    shift: NDArray[np.int32]  # (R, T) next state or -1; 0 for accepting $end
+    first_reduce: NDArray[np.int32]  # (R * T + 1,) reductions of (state, terminal) are reduce[first : next first]
+    reduce: NDArray[np.int32]  # productions
+    goto: NDArray[np.int32]  # (R, nonterminals) next state or -1
+    lhs: NDArray[np.int32]  # (P,) nonterminal of a production
+    length: NDArray[np.int32]  # (P,) length of its right-hand side
+    boundary: NDArray[np.int32]  # (P,) the boundary whose site this reduction closes, or -1
+    start_of: NDArray[np.int32]  # (R, modes) lexer state in which the next lexeme begins
+    possible: NDArray[np.uint64]  # (R, TW) terminals with any action
+    markers: NDArray[np.int32]  # (modes,) terminal that enters the mode, or -1; the next number leaves it
+
+
+class RegularTables(NamedTuple):
+    """A minimal automaton of the whole language; state 0 is dead."""
+
+    next_state: NDArray[np.int32]  # (S, 256)
+    accepting: NDArray[np.bool_]  # (S,)
+
+
+class AutomatonTables(NamedTuple):
+    """Everything a `TokenAutomaton` runs on."""
+
+    trie: TrieTables
+    regular: RegularTables | None
+    """The language, if regular; then `lexer` and `parser` are None."""
+    lexer: LexerTables | None
+    parser: ParserTables | None
+    deterministic: bool
+    """Whether the parser tables have no conflict."""
+    separable: bool
+    """Whether lexemes can always be kept apart, so that a mask needs no search."""
+    filter: RegularTables | None
+    """A regular language that texts must be in besides, where the grammar is not regular."""
+    token_limit: tuple[int, int]
+    """Least and most tokens; most is -1 without a bound."""
+    boundaries: tuple[str, ...]
+    sites: str
+    """JSON: the rules over terminals for finding sites where the parser does not tell; see `sites`."""
+    vocab_size: int
+    end_of_turn: tuple[int, ...]
+    fingerprint: str
+    """Content hash of grammar and vocabulary."""
+
+
+_PARTS: dict[str, Any] = {
+    "trie": TrieTables,
+    "regular": RegularTables,
+    "lexer": LexerTables,
+    "parser": ParserTables,
+    "filter": RegularTables,
+}
+_PLAIN = ("deterministic", "separable", "token_limit", "boundaries", "sites")
+_PLAIN += ("vocab_size", "end_of_turn", "fingerprint")
+
+
+def save_tables(tables: AutomatonTables, path: Path) -> None:
+    """Write tables to a file, all or nothing. Arrays are stored raw, never pickled; the trie is left out."""
+    arrays: dict[str, NDArray[Any]] = {}
+    for name, kind in _PARTS.items():
+        part = getattr(tables, name)
+        if part is not None and name != "trie":
+            arrays.update({f"{name}.{field}": getattr(part, field) for field in kind._fields})
+    plain = {name: getattr(tables, name) for name in _PLAIN} | {"format": FORMAT}
+    arrays["plain"] = np.frombuffer(json.dumps(plain).encode(), dtype=np.uint8)
+    write_arrays(arrays, path)
+
+
+def load_tables(path: Path, trie: TrieTables) -> AutomatonTables | None:
+    """Read tables back; None if the file is missing, damaged or of another format."""
+    arrays = read_arrays(path)
+    if arrays is None or "plain" not in arrays:
+        return None
+    try:
+        plain = json.loads(arrays["plain"].tobytes())
+        if plain.pop("format") != FORMAT:
+            return None
+        parts: dict[str, Any] = {"trie": trie}
+        for name, kind in _PARTS.items():
+            if name != "trie":
+                first = f"{name}.{kind._fields[0]}"
+                parts[name] = kind(*(arrays[f"{name}.{f}"] for f in kind._fields)) if first in arrays else None
+        for name in ("token_limit", "boundaries", "end_of_turn"):
+            plain[name] = tuple(plain[name])
+        return AutomatonTables(**parts, **plain)
+    except (KeyError, TypeError, ValueError):
+        return None
+
+
+def write_arrays(arrays: dict[str, NDArray[Any]], path: Path) -> None:
+    """Write named arrays to `path` by way of a temporary file, so that readers see all or nothing."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    buffer = io.BytesIO()
+    np.savez(buffer, **arrays)  # type: ignore[arg-type]
+    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    temporary.write_bytes(buffer.getvalue())
+    temporary.replace(path)
+
+
+def read_arrays(path: Path) -> dict[str, NDArray[Any]] | None:
+    """Arrays written by `write_arrays`; None if the file is missing or damaged."""
+    try:
+        with np.load(path, allow_pickle=False) as stored:
+            return {name: stored[name] for name in stored.files}
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+        return None

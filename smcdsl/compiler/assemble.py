@@ -1,0 +1,478 @@
+"""Grammar x Vocabulary -> AutomatonTables, kept on disk under a hash of what went in.
+
+Regular grammars become one automaton. The rest become a lexer and LALR tables; where those have conflicts, the
+tables of an equivalent grammar without empty productions and unit cycles, for generalised parsing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from smcdsl.automaton.tables import (
+    FORMAT,
+    AutomatonTables,
+    LexerTables,
+    ParserTables,
+    RegularTables,
+    TrieTables,
+    load_tables,
+    read_arrays,
+    save_tables,
+    write_arrays,
+)
+from smcdsl.compiler.bnf import useful, without_empty, without_unit_cycles
+from smcdsl.compiler.dfa import (
+    Dfa,
+    NotRegular,
+    TooLarge,
+    condition_dfa,
+    difference,
+    from_expression,
+    intersect,
+    is_empty,
+)
+from smcdsl.compiler.forms import FormBuilder, Forms, NotContextFree, parts_of, regular_rules
+from smcdsl.compiler.lalr import LalrTables, lalr
+from smcdsl.compiler.lexer import LexerStart, bit_rows, build_lexer
+from smcdsl.compiler.separation import is_separable
+from smcdsl.compiler.trie import build_trie
+from smcdsl.errors import CompileError, Diagnostic, Label, Span
+from smcdsl.program.grammar import (
+    Condition,
+    Difference,
+    Embedded,
+    Grammar,
+    GrammarExpression,
+    Intersection,
+    Limit,
+    LiteralText,
+    Reference,
+    Restricted,
+)
+from smcdsl.vocabulary import Vocabulary
+
+DEFAULT_STATE_LIMIT = 2_000_000
+
+
+def compile_grammar(
+    grammar: Grammar,
+    vocabulary: Vocabulary,
+    *,
+    state_limit: int = DEFAULT_STATE_LIMIT,
+    cache_dir: Path | None = None,
+) -> AutomatonTables:
+    """The tables of a closed grammar for one vocabulary, from the cache if they are there.
+
+    Raises:
+        CompileError: E0403 no text matches, E0404 a part that cannot be restricted, E0407 a literal spells a
+            special token, E0409 more than `state_limit` states.
+    """
+    _refuse_special_tokens(grammar, vocabulary)
+    trie = vocabulary_trie(vocabulary, cache_dir)
+    fingerprint = _fingerprint(grammar, vocabulary, state_limit)
+    path = None if cache_dir is None else cache_dir / "automata" / f"{fingerprint}.npz"
+    if path is not None and (known := load_tables(path, trie)) is not None:
+        return known
+    tables = _Assembly(grammar, vocabulary, trie, state_limit, fingerprint).tables()
+    if path is not None:
+        _try_to_save(lambda: save_tables(tables, path))
+    return tables
+
+
+def vocabulary_trie(vocabulary: Vocabulary, cache_dir: Path | None = None) -> TrieTables:
+    """The vocabulary's trie, remembered in memory and on disk."""
+    return _trie(vocabulary.fingerprint, _Unhashed(vocabulary), cache_dir)
+
+
+class _Unhashed:
+    """Carries the vocabulary past the memory of `_trie`, whose key is the fingerprint."""
+
+    def __init__(self, vocabulary: Vocabulary) -> None:
+        self.vocabulary = vocabulary
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Unhashed)
+
+    def __hash__(self) -> int:
+        return 0
+
+
+@lru_cache(maxsize=4)
+def _trie(fingerprint: str, unhashed: _Unhashed, cache_dir: Path | None) -> TrieTables:
+    path = None if cache_dir is None else cache_dir / "vocabularies" / f"{fingerprint}-{FORMAT}.npz"
+    if path is not None and (arrays := read_arrays(path)) is not None and set(arrays) == set(TrieTables._fields):
+        return TrieTables(**arrays)
+    trie = build_trie(unhashed.vocabulary)
+    if path is not None:
+        _try_to_save(lambda: write_arrays(trie._asdict(), path))
+    return trie
+
+
+def _try_to_save(save) -> None:  # type: ignore[no-untyped-def]
+    """A cache that cannot be written only costs time."""
+    try:
+        save()
+    except OSError:
+        return
+
+
+def _fingerprint(grammar: Grammar, vocabulary: Vocabulary, state_limit: int) -> str:
+    from smcdsl import __version__
+
+    digest = hashlib.blake2b(digest_size=20)
+    # The representation of frozen dataclasses is complete and without addresses; spans are left out of it.
+    for part in (__version__, FORMAT, state_limit, grammar, vocabulary.fingerprint):
+        digest.update(repr(part).encode() + b"\0")
+    return digest.hexdigest()
+
+
+@dataclass
+class _Assembly:
+    """One grammar on its way to tables."""
+
+    grammar: Grammar
+    vocabulary: Vocabulary
+    trie: TrieTables
+    state_limit: int
+    fingerprint: str
+
+    def tables(self) -> AutomatonTables:
+        try:
+            whole = peel(self.grammar)
+            filters = self._filter(whole)
+            regular = self._as_regular(whole.grammar)
+            if regular is not None:
+                return self._regular_tables(whole, intersect(regular, filters) if filters else regular)
+            return self._parsed_tables(whole, filters)
+        except TooLarge as error:
+            raise CompileError(too_large(self.grammar, error.limit, error.culprit)) from error
+        except NotContextFree as error:
+            raise CompileError(not_restrictable(self.grammar, error.expression)) from error
+
+    def _filter(self, whole: Whole) -> Dfa | None:
+        """The regular language that all conditions and filters leave, or None if there are none."""
+        rules = {**whole.grammar.rules, **{n: t.definition for n, t in whole.grammar.terminals.items()}}
+        parts = [(from_expression(expression, rules, self.state_limit), keep) for expression, keep in whole.filters]
+        for condition in whole.conditions:
+            part = condition_dfa(condition)
+            if part is not None:
+                parts.append(part)
+        result: Dfa | None = None
+        for dfa, keep in parts:
+            if result is None:
+                result = dfa if keep else difference(_anything(), dfa)
+            else:
+                result = intersect(result, dfa) if keep else difference(result, dfa)
+        return result
+
+    def _as_regular(self, grammar: Grammar) -> Dfa | None:
+        if grammar.lexing != "scannerless":
+            return None
+        try:
+            return from_expression(grammar.rules[grammar.start], grammar.rules, self.state_limit)
+        except NotRegular:
+            return None
+
+    def _regular_tables(self, whole: Whole, dfa: Dfa) -> AutomatonTables:
+        if is_empty(dfa):
+            raise CompileError(no_text(self.grammar))
+        return self._common(whole, regular=RegularTables(dfa.next_state, dfa.accepting))
+
+    def _parsed_tables(self, whole: Whole, filters: Dfa | None) -> AutomatonTables:
+        if filters is not None and is_empty(filters):
+            raise CompileError(no_text(self.grammar))
+        forms = FormBuilder(self.state_limit).build(whole.grammar)
+        parsed = _Parsed(forms, whole.grammar, self.state_limit)
+        if parsed.is_empty:
+            raise CompileError(no_text(self.grammar))
+        return self._common(
+            whole,
+            lexer=parsed.lexer,
+            parser=parsed.parser,
+            deterministic=parsed.deterministic,
+            separable=parsed.separable,
+            filters=None if filters is None else RegularTables(filters.next_state, filters.accepting),
+        )
+
+    def _common(
+        self,
+        whole: Whole,
+        *,
+        regular: RegularTables | None = None,
+        lexer: LexerTables | None = None,
+        parser: ParserTables | None = None,
+        deterministic: bool = True,
+        separable: bool = True,
+        filters: RegularTables | None = None,
+    ) -> AutomatonTables:
+        return AutomatonTables(
+            trie=self.trie,
+            regular=regular,
+            lexer=lexer,
+            parser=parser,
+            deterministic=deterministic,
+            separable=separable,
+            filter=filters,
+            token_limit=whole.token_limit,
+            boundaries=self.grammar.boundaries,
+            sites="",
+            vocab_size=len(self.vocabulary),
+            end_of_turn=self.vocabulary.end_of_turn,
+            fingerprint=self.fingerprint,
+        )
+
+
+@dataclass(frozen=True)
+class Whole:
+    """A grammar with everything taken off that restricts whole texts."""
+
+    grammar: Grammar
+    conditions: tuple[Condition, ...]
+    filters: tuple[tuple[GrammarExpression, bool], ...]
+
+    @property
+    def token_limit(self) -> tuple[int, int]:
+        """Least and most tokens, most -1 without a bound."""
+        least, most = 0, -1
+        for condition in self.conditions:
+            if isinstance(condition, Limit) and condition.unit == "tokens":
+                assert condition.least is None or isinstance(condition.least, int), "bounds are numbers by now"
+                assert condition.most is None or isinstance(condition.most, int), "bounds are numbers by now"
+                least = max(least, condition.least or 0)
+                if condition.most is not None:
+                    most = condition.most if most < 0 else min(most, condition.most)
+        return least, most
+
+
+def peel(grammar: Grammar) -> Whole:
+    """Take `where`, `& regular` and `- regular` off the start of a grammar, as far as they stand there."""
+    conditions, filters = grammar.conditions, grammar.filters
+    expression: GrammarExpression = Reference((grammar.start,))
+    while True:
+        if isinstance(expression, Reference) and expression.name in grammar.rules and _once(grammar, expression.name):
+            inner = grammar.rules[expression.name]
+            if not isinstance(inner, Restricted | Intersection | Difference | Embedded | Reference):
+                break
+            expression = inner
+        elif isinstance(expression, Restricted):
+            conditions, expression = (*conditions, *expression.conditions), expression.item
+        elif isinstance(expression, Difference) and not _is_plain(grammar, expression.left):
+            filters, expression = (*filters, (expression.right, False)), expression.left
+        elif isinstance(expression, Intersection) and not _is_plain(grammar, expression):
+            first, second = expression.left, expression.right
+            if _is_plain(grammar, first):
+                first, second = second, first
+            filters, expression = (*filters, (second, True)), first
+        elif isinstance(expression, Embedded) and not grammar.boundaries:
+            inner_grammar = expression.grammar
+            bare = replace(inner_grammar, conditions=(), filters=())
+            deeper = peel(bare)
+            return Whole(
+                deeper.grammar,
+                (*conditions, *inner_grammar.conditions, *deeper.conditions),
+                (*filters, *inner_grammar.filters, *deeper.filters),
+            )
+        else:
+            break
+    if expression == Reference((grammar.start,)):
+        return Whole(replace(grammar, conditions=(), filters=()), conditions, filters)
+    start = expression.name if isinstance(expression, Reference) and expression.name in grammar.rules else "start:"
+    rules = dict(grammar.rules)
+    if start == "start:":
+        rules[start] = expression
+    return Whole(replace(grammar, start=start, rules=rules, conditions=(), filters=()), conditions, filters)
+
+
+def _once(grammar: Grammar, name: str) -> bool:
+    """Whether a rule is not referred to again, so that what restricts it restricts whole texts only."""
+    from smcdsl.compiler.forms import references
+
+    return name == grammar.start or all(name not in references(rule) for rule in grammar.rules.values())
+
+
+def _is_plain(grammar: Grammar, expression: GrammarExpression) -> bool:
+    from smcdsl.compiler.forms import _is_regular
+
+    return _is_regular(expression, regular_rules(grammar) if grammar.lexing == "scannerless" else frozenset())
+
+
+class _Parsed:
+    """Lexer and parser tables of a grammar that is not regular."""
+
+    def __init__(self, forms: Forms, grammar: Grammar, state_limit: int) -> None:
+        self.forms, self.limit = forms, state_limit
+        self.modes = {terminal.number: terminal.mode for terminal in forms.lexical}
+        cfg = useful(forms.grammar, self._winnable())
+        self.is_empty = not cfg.productions
+        if self.is_empty:
+            return
+        tables = lalr(cfg)
+        self.deterministic = not tables.conflicts()
+        accepts_empty = False
+        if not self.deterministic:
+            positive, accepts_empty = without_empty(cfg)
+            cfg = without_unit_cycles(positive)
+            tables = lalr(cfg)
+        self.cfg = cfg
+        self._build(tables, accepts_empty, grammar)
+
+    def _winnable(self) -> set[int]:
+        """Terminals that some lexeme can be: under longest match a terminal may never win."""
+        forms = self.forms
+        usable = set(range(len(forms.grammar.terminals)))
+        for mode, exclusive in enumerate(forms.exclusive):
+            if exclusive and not forms.contextual[mode]:
+                members = frozenset(t for t, m in self.modes.items() if m == mode)
+                lexer, starts = self._lexer([LexerStart(mode, members)])
+                alive = int.from_bytes(lexer.alive[starts[0]].tobytes(), "little")
+                usable -= {terminal for terminal in members if not alive >> terminal & 1}
+        return usable
+
+    def _lexer(self, starts: list[LexerStart]) -> tuple[LexerTables, list[int]]:
+        forms = self.forms
+        ignored, count = frozenset(forms.ignored), len(forms.grammar.terminals) + 1
+        return build_lexer(forms.lexical, starts, forms.exclusive, ignored, count, self.limit)
+
+    def _build(self, tables: LalrTables, accepts_empty: bool, grammar: Grammar) -> None:
+        forms = self.forms
+        states, modes = len(tables.shift), len(forms.exclusive)
+        starts: dict[LexerStart, int] = {}
+        start_of = np.zeros((states, modes), dtype=np.int32)
+        for state in range(states):
+            for mode in range(modes):
+                start = LexerStart(mode, self._competing(tables, state, mode))
+                start_of[state, mode] = starts.setdefault(start, len(starts))
+        self.lexer, numbers = self._lexer(list(starts))
+        boundary = self._boundaries(grammar)
+        self.parser = parser_tables(tables, np.array(numbers, dtype=np.int32)[start_of], forms.markers, boundary)
+        if accepts_empty:
+            self.parser.shift[0, tables.end] = 0
+            self.parser.possible[0, tables.end >> 6] |= np.uint64(1 << (tables.end & 63))
+        self.separable = self._always_shiftable(tables) and is_separable(
+            self.cfg, self.lexer, numbers, forms.ignored, self.modes
+        )
+
+    def _competing(self, tables: LalrTables, state: int, mode: int) -> frozenset[int]:
+        """Terminals that take part in a lexeme which begins in an LALR state."""
+        members = {terminal for terminal, owner in self.modes.items() if owner == mode}
+        if self.forms.contextual[mode]:
+            wanted = tables.acceptable(state)
+            members = {t for t in members if wanted >> t & 1 or t in self.forms.ignored}
+        return frozenset(members)
+
+    def _always_shiftable(self, tables: LalrTables) -> bool:
+        """Whether every terminal that a state looks for can win a lexeme that begins in it."""
+        for state in range(len(tables.shift)):
+            for terminal, mode in self.modes.items():
+                if self.forms.exclusive[mode] and tables.acceptable(state) >> terminal & 1:
+                    start = self.parser.start_of[state, mode]
+                    if not int(self.lexer.alive[start, terminal >> 6]) >> (terminal & 63) & 1:
+                        return False
+        return True
+
+    def _boundaries(self, grammar: Grammar) -> NDArray[np.int32]:
+        """(productions,) the boundary that a reduction closes, or -1."""
+        number = {name: i for i, name in enumerate(grammar.boundaries)}
+        closes = []
+        for production in self.cfg.productions:
+            rule = self.forms.rules.get(production.lhs)
+            closes.append(number.get(grammar.boundary_of.get(rule, rule), -1) if rule is not None else -1)
+        return np.array(closes, dtype=np.int32)
+
+
+def parser_tables(
+    tables: LalrTables, start_of: NDArray[np.int32], markers: list[int], boundary: NDArray[np.int32]
+) -> ParserTables:
+    """LALR tables as flat arrays."""
+    states, terminals = len(tables.shift), tables.end + 1
+    shift = np.full((states, terminals), -1, dtype=np.int32)
+    goto = np.full((states, len(tables.grammar.nonterminals)), -1, dtype=np.int32)
+    reductions: list[list[int]] = [[] for _ in range(states * terminals)]
+    for state in range(states):
+        for terminal, target in tables.shift[state].items():
+            shift[state, terminal] = target
+        for nonterminal, target in tables.goto[state].items():
+            goto[state, nonterminal] = target
+        for production, lookaheads in tables.reduce[state].items():
+            for terminal in range(terminals):
+                if lookaheads >> terminal & 1:
+                    reductions[state * terminals + terminal].append(production)
+    first = np.cumsum([0] + [len(cell) for cell in reductions])
+    return ParserTables(
+        shift=shift,
+        first_reduce=first.astype(np.int32),
+        reduce=np.array([production for cell in reductions for production in cell], dtype=np.int32),
+        goto=goto,
+        lhs=np.array([production.lhs for production in tables.grammar.productions], dtype=np.int32),
+        length=np.array([len(production.rhs) for production in tables.grammar.productions], dtype=np.int32),
+        boundary=boundary,
+        start_of=start_of.astype(np.int32),
+        possible=bit_rows([tables.acceptable(state) for state in range(states)], terminals // 64 + 1),
+        markers=np.array(markers, dtype=np.int32),
+    )
+
+
+def _anything() -> Dfa:
+    return Dfa(np.array([[0] * 256, [1] * 256], dtype=np.int32), np.array([False, True]), 1)
+
+
+def _refuse_special_tokens(grammar: Grammar, vocabulary: Vocabulary) -> None:
+    names = [name for _, name in vocabulary.special_names if len(name) > 2]
+    if not names:
+        return
+    found: list[Diagnostic] = []
+    expressions = [*grammar.rules.values(), *(terminal.definition for terminal in grammar.terminals.values())]
+    while expressions:
+        expression = expressions.pop()
+        expressions.extend(parts_of(expression))
+        if isinstance(expression, LiteralText):
+            found += [special_token(name, expression.span) for name in names if name in expression.text]
+    if found:
+        raise CompileError(found)
+
+
+def _labels(span: Span | None, text: str = "") -> tuple[Label, ...]:
+    return () if span is None else (Label(span, text, primary=True),)
+
+
+def no_text(grammar: Grammar) -> Diagnostic:
+    """E0403: the language is empty."""
+    return Diagnostic("E0403", "no text can match this grammar", _labels(grammar.span))
+
+
+def not_restrictable(grammar: Grammar, expression: GrammarExpression) -> Diagnostic:
+    """E0404: `&`, `-` or `where` inside a grammar that is not regular."""
+    return Diagnostic(
+        "E0404",
+        "a part of a recursive grammar can be restricted only if it is regular itself",
+        _labels(expression.span or grammar.span, "this part refers to rules that contain themselves"),
+        help="restrict the whole grammar instead",
+    )
+
+
+def special_token(name: str, span: Span | None) -> Diagnostic:
+    """E0407: a literal spells a special token."""
+    return Diagnostic(
+        "E0407",
+        f"`{name}` is a special token of the model and cannot be part of a text",
+        _labels(span, "turns are ended by the chat template"),
+        help="remove it; a hole at the end of a turn ends with the model's own end-of-turn token",
+    )
+
+
+def too_large(grammar: Grammar, limit: int, culprit: str) -> Diagnostic:
+    """E0409: an automaton has too many states."""
+    return Diagnostic(
+        "E0409",
+        "this grammar is too large to compile",
+        _labels(grammar.span, f"stopped at {limit:,} automaton states"),
+        notes=(f"the largest part is {culprit}",) if culprit else (),
+        help="make the grammar smaller, or raise the limit with `--state-limit`",
+    )

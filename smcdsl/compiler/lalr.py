@@ -1,0 +1,202 @@
+"""LALR(1) tables, all actions kept: what is deterministic and what forks is for the reader to see.
+
+The grammar is augmented by `start' -> start $end`; `$end` is the terminal after the grammar's own. A cell with
+more than one action is a conflict: deterministic parsing is then off, generalised parsing takes every action.
+
+Source: DeRemer and Pennello (1982), "Efficient computation of LALR(1) look-ahead sets".
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from smcdsl.compiler.bnf import ContextFree, nullable
+
+Item = tuple[int, int]  # (production, position of the dot)
+
+
+@dataclass(frozen=True)
+class LalrTables:
+    """S states, T terminals with `$end` last.
+
+    `shift[s]`: terminal -> state (for `$end`: 0, which means accept). `goto[s]`: nonterminal -> state.
+    `reduce[s]`: production -> bitmask of lookaheads.
+    """
+
+    grammar: ContextFree
+    shift: list[dict[int, int]]
+    goto: list[dict[int, int]]
+    reduce: list[dict[int, int]]
+    kernels: list[tuple[Item, ...]] = field(repr=False)
+
+    @property
+    def end(self) -> int:
+        """The number of `$end`."""
+        return len(self.grammar.terminals)
+
+    def acceptable(self, state: int) -> int:
+        """Bitmask of the terminals with an action in `state`: what lark's contextual lexer looks for."""
+        mask = 0
+        for terminal in self.shift[state]:
+            mask |= 1 << terminal
+        for lookaheads in self.reduce[state].values():
+            mask |= lookaheads
+        return mask
+
+    def conflicts(self) -> list[tuple[int, int]]:
+        """(state, bitmask of terminals) with more than one action."""
+        found = []
+        for state in range(len(self.shift)):
+            once = twice = 0
+            actions = [1 << terminal for terminal in self.shift[state]] + list(self.reduce[state].values())
+            for mask in actions:
+                twice |= once & mask
+                once |= mask
+            if twice:
+                found.append((state, twice))
+        return found
+
+
+def lalr(grammar: ContextFree) -> LalrTables:
+    """The LALR(1) tables of a grammar whose symbols are all useful."""
+    automaton = _Lr0(grammar)
+    lookaheads = _lookaheads(grammar, automaton)
+    reduce: list[dict[int, int]] = [{} for _ in automaton.kernels]
+    for (state, production), mask in lookaheads.items():
+        if mask:
+            reduce[state][production] = mask
+    shift = [{symbol: to for symbol, to in row.items() if symbol >= 0} for row in automaton.transitions]
+    goto = [{~symbol: to for symbol, to in row.items() if symbol < 0} for row in automaton.transitions]
+    shift[automaton.transitions[0][~grammar.start]][len(grammar.terminals)] = 0
+    return LalrTables(grammar, shift, goto, reduce, automaton.kernels)
+
+
+class _Lr0:
+    """The LR(0) automaton: kernels of items and transitions by symbol."""
+
+    def __init__(self, grammar: ContextFree) -> None:
+        self.rhs = [production.rhs for production in grammar.productions]
+        self.by_lhs = grammar.by_lhs()
+        self.augmented = len(self.rhs)
+        self.rhs.append((~grammar.start,))
+        self.kernels: list[tuple[Item, ...]] = []
+        self.transitions: list[dict[int, int]] = []
+        self.complete: list[list[int]] = []
+        """Per state the productions whose dot is at the end."""
+        self._closures: dict[int, list[int]] = {}
+        numbers: dict[tuple[Item, ...], int] = {}
+        pending = [((self.augmented, 0),)]
+        numbers[pending[0]] = 0
+        for kernel in pending:
+            moves, complete = self._moves(kernel)
+            row: dict[int, int] = {}
+            for symbol, items in moves.items():
+                target = tuple(sorted(items))
+                if target not in numbers:
+                    numbers[target] = len(pending)
+                    pending.append(target)
+                row[symbol] = numbers[target]
+            self.transitions.append(row)
+            self.complete.append(complete)
+        self.kernels = pending
+
+    def _moves(self, kernel: tuple[Item, ...]) -> tuple[dict[int, list[Item]], list[int]]:
+        moves: dict[int, list[Item]] = {}
+        complete: list[int] = []
+        seen: set[int] = set()
+        items = list(kernel)
+        for production, dot in items:
+            rhs = self.rhs[production]
+            if dot == len(rhs):
+                complete.append(production)
+                continue
+            symbol = rhs[dot]
+            moves.setdefault(symbol, []).append((production, dot + 1))
+            if symbol < 0 and ~symbol not in seen:
+                seen.add(~symbol)
+                items.extend((p, 0) for p in self.by_lhs[~symbol])
+        return moves, complete
+
+
+def _lookaheads(grammar: ContextFree, automaton: _Lr0) -> dict[tuple[int, int], int]:
+    """(state, production) -> bitmask of lookaheads of that reduction."""
+    empty = nullable(grammar)
+    transitions = automaton.transitions
+    edges = [(state, ~symbol) for state, row in enumerate(transitions) for symbol in row if symbol < 0]
+    number = {edge: i for i, edge in enumerate(edges)}
+    follow = [0] * len(edges)
+    reads: list[list[int]] = [[] for _ in edges]
+    for i, (state, symbol) in enumerate(edges):
+        target = transitions[state][~symbol]
+        for after in transitions[target]:
+            if after >= 0:
+                follow[i] |= 1 << after
+            elif ~after in empty:
+                reads[i].append(number[target, ~after])
+    follow[number[0, grammar.start]] |= 1 << len(grammar.terminals)
+    _digraph(reads, follow)
+
+    includes: list[list[int]] = [[] for _ in edges]
+    lookback: dict[tuple[int, int], list[int]] = {}
+    suffix_empty = [_empty_suffix(rhs, empty) for rhs in automaton.rhs]
+    for i, (state, lhs) in enumerate(edges):
+        for production in automaton.by_lhs[lhs]:
+            here = state
+            for position, symbol in enumerate(automaton.rhs[production]):
+                if symbol < 0 and position + 1 >= suffix_empty[production]:
+                    includes[number[here, ~symbol]].append(i)
+                here = transitions[here][symbol]
+            lookback.setdefault((here, production), []).append(i)
+    _digraph(includes, follow)
+
+    result: dict[tuple[int, int], int] = {}
+    for key, sources in lookback.items():
+        mask = 0
+        for source in sources:
+            mask |= follow[source]
+        result[key] = mask
+    return result
+
+
+def _empty_suffix(rhs: tuple[int, ...], empty: set[int]) -> int:
+    """The first position from which everything can be empty."""
+    position = len(rhs)
+    while position and rhs[position - 1] < 0 and ~rhs[position - 1] in empty:
+        position -= 1
+    return position
+
+
+def _digraph(relation: list[list[int]], values: list[int]) -> None:
+    """Let every value take in those of all it reaches: the `digraph` procedure, without recursion."""
+    depth = [0] * len(relation)
+    infinite = len(relation) + 1
+    stack: list[int] = []
+    for root in range(len(relation)):
+        if depth[root]:
+            continue
+        stack.append(root)
+        depth[root] = len(stack)
+        work = [(root, iter(relation[root]), depth[root])]
+        while work:
+            node, successors, entered = work[-1]
+            for successor in successors:
+                if not depth[successor]:
+                    stack.append(successor)
+                    depth[successor] = len(stack)
+                    work.append((successor, iter(relation[successor]), depth[successor]))
+                    break
+                depth[node] = min(depth[node], depth[successor])
+                values[node] |= values[successor]
+            else:
+                work.pop()
+                if depth[node] == entered:
+                    while True:
+                        member = stack.pop()
+                        depth[member] = infinite
+                        values[member] = values[node]
+                        if member == node:
+                            break
+                if work:
+                    parent = work[-1][0]
+                    depth[parent] = min(depth[parent], depth[node])
+                    values[parent] |= values[node]
