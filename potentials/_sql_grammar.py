@@ -28,6 +28,7 @@ from typing import Any
 from smcdsl.potentials._sql_functions import COLLATIONS, FUNCTIONS, TYPES
 from smcdsl.potentials._sql_schema import RESERVED, Schema, fold, is_bare, quoted
 
+from smcdsl.errors import Diagnostic, UsageError
 from smcdsl.program.grammar import (
     Alternatives,
     Concatenation,
@@ -90,7 +91,8 @@ def bind(grammar: Grammar, schema: Schema | None, start: str) -> Grammar:
     """The file's grammar with SQLite's reserved words, sites of `clause` and, given a schema, its names.
 
     Raises:
-        ValueError: no rule `start`, or a schema without tables.
+        ValueError: no rule `start`.
+        UsageError: E0802, a schema without tables.
     """
     if start not in grammar.rules:
         raise ValueError(f"the grammar `sql.select` has no rule `{start}`")
@@ -107,7 +109,11 @@ def bind(grammar: Grammar, schema: Schema | None, start: str) -> Grammar:
 
 def _bind_names(grammar: Grammar, schema: Schema) -> Grammar:
     if not schema.tables:
-        raise ValueError("the database has no tables, so no query can be written for it")
+        raise UsageError(
+            Diagnostic(
+                "E0802", "the schema of `sql.select` has no tables", help="give the database that is asked about"
+            )
+        )
     roles = _roles(schema)
     terminals, naming = _name_terminals(grammar, roles)
     rules = dict(grammar.rules)
@@ -333,12 +339,14 @@ def _boundary_of(grammar: Grammar) -> dict[str, str]:
     return found
 
 
+_SHAPE = 'write it as {"table": ["column", "column"]}'
+
+
 def schema_argument(value: Any) -> Schema | None:
     """The schema behind an argument of `sql.select`: a database's path, {"table": ["column", ...]}, or null.
 
     Raises:
-        UsageError: E0802, the path is not a SQLite database.
-        ValueError: JSON of another shape.
+        UsageError: E0802, the path is not a SQLite database, or JSON is of another shape.
     """
     from smcdsl.potentials._sql_database import database
     from smcdsl.potentials._sql_schema import schema_of_names
@@ -350,5 +358,7 @@ def schema_argument(value: Any) -> Schema | None:
             isinstance(columns, list | tuple) and all(isinstance(c, str) for c in columns) for columns in value.values()
         ):
             return schema_of_names(value)
-        raise ValueError('a schema in JSON is {"table": ["column", ...], ...}')
+        raise UsageError(
+            Diagnostic("E0802", "the schema of `sql.select` is not a list of columns for each table", help=_SHAPE)
+        )
     return database(str(getattr(value, "path", value))).schema

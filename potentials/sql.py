@@ -48,8 +48,7 @@ def specialize(grammar: Grammar, rule: str, arguments: dict[str, Any]) -> Gramma
     """Bind the grammar `sql.select` to its arguments; called when a program's inputs are known.
 
     Raises:
-        UsageError: E0802, `schema` is not a SQLite database.
-        ValueError: an argument that no grammar can be made for.
+        UsageError: E0802, `schema` is not a SQLite database, or names no tables.
     """
     from smcdsl.potentials._sql_grammar import bind, schema_argument
 

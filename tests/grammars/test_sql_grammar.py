@@ -10,6 +10,7 @@ import lark
 import pytest
 from smcdsl.potentials.sql import specialize
 
+from smcdsl.errors import UsageError
 from smcdsl.notations.lark import load_lark
 from tests.grammars.lark_reading import LarkReading
 
@@ -177,13 +178,14 @@ def test_another_rule_may_be_the_start():
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
-    [
-        ({"schema": {}}, "no tables"),
-        ({"schema": {"t": "columns"}}, r"\{\"table\""),
-        ({"start": "nothing"}, "no rule `nothing`"),
-    ],
+    ("schema", "said"),
+    [({}, "has no tables"), ({"t": "columns"}, "not a list of columns"), ("no.sqlite", "not a SQLite")],
 )
-def test_arguments_that_make_no_grammar_are_explained(arguments, said):
-    with pytest.raises(ValueError, match=said):
-        specialize(load_lark(FILE.read_text(), start="select"), "select", arguments)
+def test_a_schema_that_makes_no_grammar_is_a_usage_error(schema, said):
+    with pytest.raises(UsageError, match=said):
+        specialize(load_lark(FILE.read_text(), start="select"), "select", {"schema": schema})
+
+
+def test_a_start_that_is_no_rule_is_refused():
+    with pytest.raises(ValueError, match="no rule `nothing`"):
+        specialize(load_lark(FILE.read_text(), start="select"), "select", {"start": "nothing"})
