@@ -81,9 +81,9 @@ class _Checker:
         self.holes.check_declarations()
         _define_potentials(module)
         inputs = self._inputs()
-        model = read_model_settings(self._single(syntax.ModelBlock), self.report)
+        model = read_model_settings(self._all(syntax.ModelBlock), self.report)
         profiles = self._profiles()
-        parts = _Parts(_first(self._single(syntax.Generate)), _first(self._single(syntax.ReturnSyntax)))
+        parts = _Parts(_first(self._all(syntax.Generate)), _first(self._all(syntax.ReturnSyntax)))
         transcript = self._transcript(parts.generate)
         body = transcript.statements(parts.generate.body) if parts.generate is not None else ()
         if module.tree.kind == "program":
@@ -147,15 +147,6 @@ class _Checker:
 
     def _all(self, kind: type[_Declared]) -> list[_Declared]:
         return [each for each in self.module.tree.declarations if isinstance(each, kind)]
-
-    def _single(self, kind: type[_Declared]) -> list[_Declared]:
-        """Declarations of which there may be one; more are complained about."""
-        found = self._all(kind)
-        for second in found[1:]:
-            word = second.keyword.text
-            message = f"a program has one `{word}`"
-            self.report.add(mistakes.defined_twice(word, found[0].keyword, second.keyword, message))
-        return found
 
     # ---- inputs and settings
 
@@ -341,7 +332,7 @@ class _Checker:
 
     def _whole_program(self, transcript: Transcript, tests: Sequence[Test]) -> None:
         """What is never used, and sites that may not be well defined."""
-        if not self.is_whole or self.module.tree.kind == "module":
+        if not self.is_whole or self.module.tree.kind == "module" or self.report.has_errors:
             return
         self._ambiguous()
         for key, declared in self.holes.declared.items():

@@ -57,7 +57,7 @@ def _most_tokens(holes: Holes, hole: str, profile: InferenceProfile) -> int:
 
 
 def _advice(holes: Holes, hole: str, boundary: str, tokens: int) -> str:
-    rules = holes.outlines[hole].boundaries
+    rules = holes.outlines[hole].parts
     if boundary == "token" and rules:
         return f"`at {rules[0]}` needs about {_sites(rules[0], tokens)} calls per particle; `at end` needs 1"
     return "`at end` needs 1 call per particle"

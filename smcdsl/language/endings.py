@@ -167,7 +167,7 @@ class _Walk:
     def _settled(self, hole: st.Hole, following: _Next, unknown: frozenset[str]) -> bool:
         match following:
             case _Hole():
-                if following.span.start < hole.span.start:
+                if following.span.start <= hole.span.start:
                     others = [(following.name_span, "the next round begins with a hole")]
                     self.report.add(wording.holes_touch(hole.span, hole.name, others))
                 elif hole.span.end == following.span.start:
@@ -230,9 +230,10 @@ class _Beginnings:
             match statement:
                 case st.Text(template=template):
                     self._template(template)
-                case st.Turn(body=inner):
+                case st.Turn(role=role, body=inner):
                     self.space = None
-                    self.statements(inner)
+                    if role in ("assistant", "text"):  # elsewhere the hole itself is the mistake
+                        self.statements(inner)
                     self.space = None
                 case st.Scope(body=inner):
                     self.statements(inner)

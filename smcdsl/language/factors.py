@@ -71,13 +71,13 @@ class FactorChecker:
             self.report.add(mistakes.needs_a_number(f"`{factor.verb}`", typed.type, span))
         elif typed.low < 0 and typed.type.name not in ("any", "json"):
             shown = span.text if "\n" not in span.text and len(span.text) <= 50 else "..."
-            what, label = "this", f"this is a `{typed.type}`"
+            what, label = "this", mistakes.is_a(typed.type)
             if isinstance(typed.expression, FunctionCall):
                 signature = typed.expression.signature
                 what, label = f"`{signature.name}`", f"declared `-> {signature.result}`{_where(signature.declared)}"
-            self.report.add(
-                mistakes.may_be_negative(what, span, label, f"score exp({shown} / 0.5)", f"`{factor.verb}`")
-            )
+            inner = f"({shown})" if isinstance(factor.expression, tree.Binary) else shown
+            example = f"{factor.verb} exp({inner} / 0.5)"
+            self.report.add(mistakes.may_be_negative(what, span, label, example, f"`{factor.verb}`"))
 
     # ---- each
 
@@ -188,7 +188,7 @@ class FactorChecker:
     def _useless_guide(self, boundary: st.Boundary) -> None:
         key = self.transcript.flow[boundary.hole].hole if boundary.hole in self.transcript.flow else ""
         outline = self.transcript.holes.outlines.get(key)
-        example = outline.boundaries[0] if outline is not None and outline.boundaries else "token"
+        example = outline.parts[0] if outline is not None and outline.parts else "token"
         self.report.add(mistakes.guide_without_effect(boundary.span, example))
 
 

@@ -215,7 +215,7 @@ class _Resolver:
         path = node.path
         if path in _LATER_NOTATIONS and ".".join(path[:1]) not in self.module.libraries:
             self.report.add(mistakes.notation_of_a_later_version(node.name, span))
-            return Concatenation((), span=span)
+            return _gap(span)
         if path == ("lark",) and node.arguments is not None:
             return self._lark(node.arguments, span)
         if len(path) == 1:
@@ -223,7 +223,7 @@ class _Resolver:
         found = self.module.find_grammar(path, _head(span, node.name))
         if found is None:
             self._check_arguments(node.arguments)
-            return Concatenation((), span=span)
+            return _gap(span)
         if isinstance(found, LibraryGrammar):
             return self._library(found, node, span)
         if isinstance(found, str):
@@ -243,7 +243,7 @@ class _Resolver:
         if name not in self.report.silent:
             self._undefined(name, _head(span, name))
         self._check_arguments(node.arguments)
-        return Concatenation((), span=span)
+        return _gap(span)
 
     def _undefined(self, name: str, span: Span) -> None:
         places = {known: declared.name.span for known, declared in self.module.grammars.items()} | dict(self.local)
@@ -258,18 +258,19 @@ class _Resolver:
         quiet = Report()  # its own declaration complains about its types
         parameters = tuple(Parameter(each.name.text, read_type(each.type, quiet)) for each in declared.parameters)
         signature = GrammarSignature(node.name, declared.name.text, parameters)
-        return DeclaredReference(key, "", self._arguments(signature, node, span), span=span)
+        arguments = self._arguments(signature, node, span)
+        return _gap(span) if arguments is None else DeclaredReference(key, "", arguments, span=span)
 
     def _library(self, found: LibraryGrammar, node: Reference, span: Span) -> GrammarExpression:
         arguments = self._arguments(found.signature, node, span)
+        if arguments is None:
+            return _gap(span)
         return LibraryReference(found.signature, found.file, arguments, found.boundaries, found.specialize, span=span)
 
     def _standard(self, rule: str, node: Reference, span: Span) -> GrammarExpression:
         signature = replace(standard.RULES[rule], name=node.name)
-        arguments = dict(self._arguments(signature, node, span))
-        if signature.parameters and not arguments:
-            return Concatenation((), span=span)
-        return StandardReference(rule, arguments.get("text"), span=span)
+        arguments = self._arguments(signature, node, span)
+        return _gap(span) if arguments is None else StandardReference(rule, dict(arguments).get("text"), span=span)
 
     def _lark(self, arguments: tuple[Argument, ...], span: Span) -> GrammarExpression:
         """`lark("file.lark", start: "rule")`."""
@@ -287,7 +288,7 @@ class _Resolver:
         if "path" not in texts:
             if not arguments:
                 self.report.add(mistakes.bad_notation_argument("lark", span, "the path is missing"))
-            return Concatenation((), span=span)
+            return _gap(span)
         start = str(texts["start"].value) if "start" in texts else "start"
         return self._lark_file(str(texts["path"].value), start, texts["path"].span, span)
 
@@ -296,22 +297,23 @@ class _Resolver:
             file = self.module.search.file(path)
         except (OSError, UnicodeDecodeError) as error:
             self.report.add(mistakes.file_unreadable(path, place, str(error)))
-            return Concatenation((), span=span)
+            return _gap(span)
         if file is None:
             where = "next to the program, in the project root, and in the installed library"
             self.report.add(mistakes.file_not_found(path, place, where))
-            return Concatenation((), span=span)
+            return _gap(span)
         self.module.files.append(file.path or file.name)
         found, problems = own_grammar(file, rule)
         self.report.add(*problems)
         if found is None:
-            return Concatenation((), span=span)
+            return _gap(span)
         return LibraryReference(found.signature, found.file, (), found.boundaries, span=span)
 
-    def _arguments(self, signature: GrammarSignature, node: Reference, span: Span) -> NamedArguments:
-        """Values by parameter name; mistakes are reported."""
+    def _arguments(self, signature: GrammarSignature, node: Reference, span: Span) -> NamedArguments | None:
+        """Values by parameter name; None after saying what is wrong with them."""
         names = [parameter.name for parameter in signature.parameters]
         shown = str(signature) if signature.parameters else ""
+        before = len(self.report.diagnostics)
         given: dict[str, Expression] = {}
         for index, argument in enumerate(node.arguments or ()):
             name = argument.name if argument.name is not None else (names[index] if index < len(names) else None)
@@ -319,8 +321,7 @@ class _Resolver:
             typed = check_expression(argument.value, self._scope())
             if not names:
                 self.report.add(mistakes.arguments_for_plain_rule(signature.name, span))
-                return ()
-            if name is None or name not in names:
+            elif name is None or name not in names:
                 near = closest(name, names) if name else None
                 self.report.add(mistakes.unknown_parameter(signature.name, name or "...", place, near, shown))
             elif name in given:
@@ -328,18 +329,21 @@ class _Resolver:
             else:
                 parameter = signature.parameters[names.index(name)]
                 problem = argument_mistake(signature.name, parameter, typed, argument.value, self._scope())
-                if problem is not None:
-                    self.report.add(problem)
+                self.report.add(*([problem] if problem is not None else []))
                 given[name] = self._settled(typed.expression)
         missing = [each.name for each in signature.parameters if each.required and each.name not in given]
-        complete = all(argument.name is None or argument.name in names for argument in node.arguments or ())
-        if missing and complete:
+        if missing and len(self.report.diagnostics) == before:
             self.report.add(mistakes.missing_parameter(signature.name, missing, span, shown))
-        return tuple(given.items())
+        return tuple(given.items()) if len(self.report.diagnostics) == before else None
 
     def _check_arguments(self, arguments: tuple[Argument, ...] | None) -> None:
         for argument in arguments or ():
             check_expression(argument.value, self._scope())
+
+
+def _gap(span: Span) -> GrammarExpression:
+    """What stands in place of something that could not be resolved."""
+    return Concatenation((), span=span)
 
 
 def _head(span: Span, name: str) -> Span:

@@ -13,7 +13,7 @@ from smcdsl.language.symbols import Report, Value
 from smcdsl.library.binding import Outline, close, is_settled, outline_of, walk
 from smcdsl.program import statements as st
 from smcdsl.program.facts import GrammarFacts
-from smcdsl.program.grammar import Grammar, GrammarExpression, Limit, LiteralText, Restricted
+from smcdsl.program.grammar import Concatenation, Grammar, GrammarExpression, Limit, LiteralText, Restricted
 from smcdsl.program.program import HoleDeclaration
 from smcdsl.program.references import DeclaredReference, LibraryReference
 from smcdsl.program.types import Type
@@ -98,15 +98,17 @@ class Holes:
         return name if number == 1 else f"{name}@{number}"
 
     def _is_wrong(self, hole: str) -> bool:
-        return self.declared[hole].closed is None and any(
-            self._refers_to(part, self.wrong) for part in walk(self.declared[hole].grammar)
-        )
+        return self._is_incomplete(self.declared[hole].grammar)
 
-    def _refers_to(self, expression: GrammarExpression, keys: set[str]) -> bool:
+    def _is_incomplete(self, expression: GrammarExpression) -> bool:
+        """Whether a part could not be resolved, or has been complained about."""
+        keys = self.wrong | self.grammars.unresolved
         seen: set[str] = set()
         pending = [expression]
         while pending:
             for part in walk(pending.pop()):
+                if part == Concatenation(()):  # what the resolver leaves in place of an unknown name
+                    return True
                 if not isinstance(part, DeclaredReference):
                     continue
                 if part.declaration in keys:
@@ -119,7 +121,7 @@ class Holes:
     def _check(self, grammar: GrammarExpression, name: str, key: str) -> Grammar | None:
         """The closed grammar if it can be had now and nothing is wrong with it."""
         declarations = self.grammars.declarations
-        if self._refers_to(grammar, self.wrong | self.grammars.unresolved) or not is_settled(grammar, declarations):
+        if self._is_incomplete(grammar) or not is_settled(grammar, declarations):
             return None
         if key and declarations[key].parameters:
             return None

@@ -22,9 +22,12 @@ def diagnostic(
     notes: Sequence[str] = (),
     help: str = "",
     fixes: Sequence[Edit] = (),
+    others_first: bool = False,
 ) -> Diagnostic:
-    """A mistake at `span`; `others` are further places with what is said about them."""
-    labels = (Label(span, label, primary=True), *(Label(place, text) for place, text in others))
+    """A mistake at `span`; `others` are further places with what is said about them, shown after it or before."""
+    primary = (Label(span, label, primary=True),)
+    secondary = tuple(Label(place, text) for place, text in others)
+    labels = secondary + primary if others_first else primary + secondary
     return Diagnostic(code, message, labels, tuple(notes), help, tuple(fixes))
 
 
@@ -94,8 +97,15 @@ def not_in_library(
         span,
         f"did you mean `{library}.{near}`?" if near else "",
         notes=[f"{kind} in `{library}`: {known}"] if known else [f"there are no {kind} in `{library}`"],
-        fixes=[Edit(span, near)] if near else (),
+        fixes=[_renamed(span, library, name, near)] if near else (),
     )
+
+
+def _renamed(span: Span, library: str, name: str, near: str) -> Edit:
+    """Replace `library.name`, or the name alone where it does not stand behind the library's."""
+    start = span.start - len(library) - 1
+    whole = Span(span.source, start, span.end)
+    return Edit(whole, f"{library}.{near}") if start >= 0 and whole.text == f"{library}.{name}" else Edit(span, near)
 
 
 def no_field(name: str, type_: Type, span: Span, near: str | None, known: Sequence[str]) -> Diagnostic:
@@ -137,6 +147,7 @@ def same_hole_twice(name: str, first: Span, second: Span, grammar: str) -> Diagn
         "this would overwrite it",
         others=[(first, "first one")],
         help=f"rename one, or collect both with `[[{name}[]: {grammar}]]`",
+        others_first=True,
     )
 
 
@@ -236,6 +247,7 @@ def defined_twice(name: str, first: Span | None, second: Span, what: str = "") -
         second,
         "second one" if what else "this would hide it",
         others=[(first, "first one" if what else "first defined here")] if first is not None else (),
+        others_first=True,
     )
 
 
@@ -281,6 +293,11 @@ _IN_WORDS = {
 }
 
 
+def is_a(type_: Type) -> str:
+    """`this is a `str``, with the article that the type's name takes."""
+    return f"this is {'an' if str(type_)[0] in 'aeio' else 'a'} `{type_}`"
+
+
 def in_words(type_: Type) -> str:
     """A type as a reader would say it: `a database`."""
     if type_.name == "union":
@@ -322,23 +339,22 @@ def wrong_argument(
         "E0301",
         message,
         span,
-        f"this is a `{actual}`; parameter `{parameter}` is `{expected}`",
+        f"{is_a(actual)}; parameter `{parameter}` is `{expected}`",
         help=f"there is one input of that type: `{candidates[0]}`" if len(candidates) == 1 else "",
     )
 
 
 def wrong_default(name: str, expected: Type, actual: Type, span: Span) -> Diagnostic:
     """A default or test value that does not fit its input."""
-    return diagnostic(
-        "E0301", f"input `{name}` needs {in_words(expected)}, not {in_words(actual)}", span, f"`{name}` is `{expected}`"
-    )
+    message = f"input `{name}` needs {in_words(expected)}, not {in_words(actual)}"
+    if expected.choices:
+        message = f"input `{name}` needs one of {', '.join(f'`{choice}`' for choice in expected.choices)}"
+    return diagnostic("E0301", message, span, f"`{name}` is `{expected}`")
 
 
 def cannot_insert(type_: Type, span: Span, help: str) -> Diagnostic:
     """`{{ }}` around something that has no text."""
-    return diagnostic(
-        "E0301", f"`{{{{ }}}}` needs text here, not {in_words(type_)}", span, f"this is a `{type_}`", help=help
-    )
+    return diagnostic("E0301", f"`{{{{ }}}}` needs text here, not {in_words(type_)}", span, is_a(type_), help=help)
 
 
 def requires_yes_or_no(type_: Type, span: Span, verb: Span) -> Diagnostic:
@@ -353,14 +369,14 @@ def requires_yes_or_no(type_: Type, span: Span, verb: Span) -> Diagnostic:
         "E0302",
         "`require` needs a yes or no",
         span,
-        f"this is a `{type_}`",
+        is_a(type_),
         help=help if number and "\n" not in span.text else "",
     )
 
 
 def condition_needs_yes_or_no(word: str, type_: Type, span: Span) -> Diagnostic:
     """A condition or a logical operand that is no bool."""
-    return diagnostic("E0302", f"`{word}` needs a yes or no", span, f"this is a `{type_}`")
+    return diagnostic("E0302", f"`{word}` needs a yes or no", span, is_a(type_))
 
 
 def may_be_negative(
@@ -379,22 +395,19 @@ def may_be_negative(
 
 def needs_a_number(what: str, type_: Type, span: Span) -> Diagnostic:
     """Something other than a number where one is needed."""
-    return diagnostic("E0307", f"{what} needs a number", span, f"this is a `{type_}`")
+    return diagnostic("E0307", f"{what} needs a number", span, is_a(type_))
 
 
 def operands_do_not_fit(operator: str, left: Type, right: Type, span: Span, operands: tuple[Span, Span]) -> Diagnostic:
     """Two values that an operator cannot take together."""
-    return diagnostic(
-        "E0307",
-        f"`{operator}` does not work with {in_words(left)} and {in_words(right)}",
-        span,
-        others=[(operands[0], f"a `{left}`"), (operands[1], f"a `{right}`")],
-    )
+    shown = [is_a(type_).removeprefix("this is ") for type_ in (left, right)]
+    message = f"`{operator}` does not work with {in_words(left)} and {in_words(right)}"
+    return diagnostic("E0307", message, span, others=list(zip(operands, shown, strict=True)))
 
 
 def cannot_index(type_: Type, span: Span) -> Diagnostic:
     """`x[i]` of something without items."""
-    return diagnostic("E0307", f"{in_words(type_)} has no items to pick from", span, f"this is a `{type_}`")
+    return diagnostic("E0307", f"{in_words(type_)} has no items to pick from", span, is_a(type_))
 
 
 def unknown_parameter(callee: str, name: str, span: Span, near: str | None, signature: str) -> Diagnostic:
@@ -466,7 +479,7 @@ def empty_grammar(span: Span, label: str, others: Sequence[tuple[Span, str]] = (
     return diagnostic("E0403", "no text can match this grammar", span, label, others=others)
 
 
-def where_calls_a_potential(name: str, span: Span, verb_example: str) -> Diagnostic:
+def where_calls_a_potential(span: Span, verb_example: str) -> Diagnostic:
     """`where` with a call."""
     return diagnostic(
         "E0406",
@@ -692,12 +705,12 @@ def unknown_result(name: str, span: Span, near: str | None) -> Diagnostic:
 def potential_result(name: str, declared: str, type_: Type, span: Span) -> Diagnostic:
     """A potential's expression of another type than declared."""
     needed = "a yes or no" if declared == "bool" else "a number"
-    return diagnostic("E0302", f"`{name}` is declared `{declared}` and needs {needed}", span, f"this is a `{type_}`")
+    return diagnostic("E0302", f"`{name}` is declared `{declared}` and needs {needed}", span, is_a(type_))
 
 
 def limits_are_whole_numbers(type_: Type, span: Span) -> Diagnostic:
     """A limit of `where` that is no int."""
-    return diagnostic("E0301", "a length limit needs a whole number", span, f"this is a `{type_}`")
+    return diagnostic("E0301", "a length limit needs a whole number", span, is_a(type_))
 
 
 def nothing_to_run(source: Source) -> Diagnostic:

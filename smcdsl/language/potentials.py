@@ -63,7 +63,7 @@ def _expression(
     elif result == "weight" and typed.low < 0 and typed.type.name not in ("any", "json"):
         declared = [(declaration.result.span, "declared here")]
         module.report.add(
-            mistakes.may_be_negative("this", span, f"this is a `{typed.type}`", _strength(span), "a `weight`", declared)
+            mistakes.may_be_negative("this", span, mistakes.is_a(typed.type), _strength(span), "a `weight`", declared)
         )
     low, high = typed.interval
     if result == "logweight":

@@ -339,7 +339,7 @@ def _import_module(
     if tree is None:
         module.broken_imports.add(alias)
         return
-    search = Search.beside(path, module.search.root)
+    search = module.search.at(path)
     inner = read_module(tree, search, module.report, parse, prefix=f"{module.prefix}{alias}.", chain=(*chain, path))
     module.files += inner.files
     module.modules[alias] = inner

@@ -20,7 +20,7 @@ def closest(word: str, names: Iterable[str], synonyms: Mapping[str, str] | None 
     folded = next((name for name in known if name.lower() == word.lower() and name != word), None)
     if folded is not None:
         return folded
-    most = min(MOST_EDITS, max(len(word) // 2, 0))
+    most = min(MOST_EDITS, (len(word) - 1) // 2)
     distances = [(edit_distance(word, name, most), name) for name in known if name != word]
     near = [(distance, name) for distance, name in distances if distance <= most and distance < len(name)]
     return min(near, key=lambda pair: pair[0])[1] if near else None

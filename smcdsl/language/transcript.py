@@ -180,6 +180,7 @@ class Transcript:
                 self.report.add(mistakes.defined_twice(name, known.span, hole.name_span))
             elif self._loops and not hole.collects:
                 self.report.add(mistakes.overwritten_in_loop(name, hole.name_span, self._loops[-1]))
+                hole = replace(hole, collects=True)  # what was probably meant
             self._introduce_hole(hole, declared.key, declared.type)
         return declared.hole
 
@@ -345,14 +346,14 @@ class Transcript:
             if first.type.name == "list" and not first.type.optional:
                 return first, None, first.type.item or ANY
             if first.type.name not in ("any", "json"):
-                self.report.add(wording.cannot_loop_over(loop.first.span, str(first.type)))
+                self.report.add(wording.cannot_loop_over(loop.first.span, mistakes.is_a(first.type)))
             elif first.generated:
-                self.report.add(wording.may_run_for_ever(loop.first.span, f"`{loop.first.span.text}`"))
+                self.report.add(wording.may_run_for_ever(loop.first.span, f"`{loop.first.span.text}`", is_list=True))
             return first, None, ANY
         last = self.expression(loop.last, "bound")
         for typed, written in ((first, loop.first), (last, loop.last)):
             if not fitting.fits(typed.type, INT):
-                self.report.add(wording.bounds_are_whole_numbers(written.span, str(typed.type)))
+                self.report.add(wording.bounds_are_whole_numbers(written.span, mistakes.is_a(typed.type)))
             elif typed.generated and not is_capped(typed.expression, self.flow):
                 named = [each for each in mentioned(typed.expression) if self._is_generated(each.name)]
                 what = f"`{named[0].name}`" if named else "this"

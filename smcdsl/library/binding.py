@@ -120,6 +120,8 @@ class Outline:
     """What of a grammar needs no inputs."""
 
     boundaries: tuple[str, ...]
+    parts: tuple[str, ...]
+    """Boundaries that are not just names of the whole text."""
     is_lexed: bool
     library: str
     """The name of the library's rule that gives the boundaries, such as `sql.select`; else empty."""
@@ -135,8 +137,9 @@ def outline_of(expression: GrammarExpression, declarations: Declarations) -> Out
     grammar = closing.grammar(expression, "")
     is_lexed = grammar.lexing != "scannerless"
     value_type = grammar.value_type or STR
+    parts = tuple(name for name in grammar.boundaries if name not in closing.whole)
     return Outline(
-        grammar.boundaries, is_lexed, closing.library, value_type, grammar.conditions, tuple(closing.problems)
+        grammar.boundaries, parts, is_lexed, closing.library, value_type, grammar.conditions, tuple(closing.problems)
     )
 
 
@@ -245,6 +248,8 @@ class _Closing:
     boundaries: list[str] = field(default_factory=list)
     problems: list[Diagnostic] = field(default_factory=list)
     library: str = ""
+    whole: tuple[str, ...] = ()
+    """Names of the whole text, the outermost first."""
 
     def grammar(self, expression: GrammarExpression, name: str) -> Grammar:
         """The grammar of a whole hole."""
@@ -282,6 +287,7 @@ class _Closing:
                     )
                 case _:
                     break
+        self.whole = tuple(outer)
         start = self._start(outer, expression, scope)
         return Grammar(
             name=name,

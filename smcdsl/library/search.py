@@ -54,12 +54,19 @@ class Search:
 
     folder: Path
     root: Path
+    main: Path
+    """The main program's folder as the user gave it: names of files are shown from there."""
 
     @classmethod
     def beside(cls, path: Path | None, root: Path | None = None) -> Search:
         """For the file at `path`; without one, for text that stands in the working folder."""
-        folder = (path.parent if path is not None else Path()).resolve()
-        return cls(folder, root.resolve() if root is not None else project_root(folder))
+        given = path.parent if path is not None else Path()
+        folder = given.resolve()
+        return cls(folder, root.resolve() if root is not None else project_root(folder), given)
+
+    def at(self, path: Path) -> Search:
+        """For a file that this one imports."""
+        return Search(path.parent.resolve(), self.root, self.main)
 
     def library(self, name: str) -> Library | None:
         """The library `name` (dots are folders), or None."""
@@ -121,9 +128,11 @@ class Search:
         return LibraryFile(self._shown(path), text, str(path.resolve()))
 
     def _shown(self, path: Path) -> str:
-        for base in (self.folder, self.root):
-            if path.resolve().is_relative_to(base):
-                return path.resolve().relative_to(base).as_posix()
+        main = self.main.resolve()
+        if path.resolve().is_relative_to(main):
+            return (self.main / path.resolve().relative_to(main)).as_posix()
+        if path.resolve().is_relative_to(self.root):
+            return path.resolve().relative_to(self.root).as_posix()
         return path.as_posix()
 
 

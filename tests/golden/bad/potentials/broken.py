@@ -1,0 +1,2 @@
+def qed(smiles: str) -> float
+    return 1.0
