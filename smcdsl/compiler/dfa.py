@@ -131,11 +131,21 @@ def from_expression(
         TooLarge: an automaton on the way has more than `limit` states.
         RegexError: a pattern is not valid.
     """
+    if isinstance(expression, LiteralText | Pattern):
+        return _leaf_dfa(expression, limit)
     nfa = Nfa(limit=4 * limit)
     start = nfa.state()
     rules = rules or {}
     end = Building(nfa, rules, recursive_components(rules), limit).add(expression, start)
     return minimized(nfa, start, end, limit)
+
+
+@lru_cache(maxsize=4096)
+def _leaf_dfa(leaf: LiteralText | Pattern, limit: int) -> Dfa:
+    """Literals and patterns, which grammars share and compile again for every vocabulary."""
+    nfa = Nfa(limit=4 * limit)
+    start = nfa.state()
+    return minimized(nfa, start, Building(nfa, {}, {}, limit).add(leaf, start), limit)
 
 
 class Building:

@@ -246,9 +246,11 @@ def byte_classes(masks: Sequence[int]) -> tuple[NDArray[np.int64], list[NDArray[
     packed = np.frombuffer(b"".join(mask.to_bytes(32, "little") for mask in masks), np.uint8)
     bits = np.unpackbits(packed.reshape(len(masks), 32), axis=1, bitorder="little")
     columns = np.ascontiguousarray(np.packbits(bits, axis=0).T)
-    numbers: dict[bytes, int] = {}
-    byte_class = np.array([numbers.setdefault(column.tobytes(), len(numbers)) for column in columns], np.int64)
-    firsts = np.array([int(np.argmax(byte_class == number)) for number in range(len(numbers))])
+    keys = columns.view(np.dtype((np.void, columns.shape[1]))).reshape(256)
+    _, firsts, inverse = np.unique(keys, return_index=True, return_inverse=True)
+    rank = np.empty(len(firsts), np.int64)
+    rank[np.argsort(firsts)] = np.arange(len(firsts))
+    byte_class, firsts = rank[inverse.reshape(256)], np.sort(firsts)
     return byte_class, [np.flatnonzero(row[firsts]) for row in bits]
 
 

@@ -87,11 +87,16 @@ def matched_by(character_class: str, flags: int = 0) -> Ranges:
 @lru_cache(maxsize=1)
 def _cased_characters() -> str:
     """Every character whose lower, upper or folded form is not itself, and those forms."""
-    cased = set()
-    for character in _all_characters():
-        forms = character.lower(), character.upper(), character.casefold()
-        if forms != (character, character, character):
-            cased.update((character, *(form for form in forms if len(form) == 1)))
+    everything = _all_characters()
+    cased: set[str] = set()
+    for start in range(0, len(everything), 256):
+        block = everything[start : start + 256]
+        if block == block.lower() == block.upper() == block.casefold():
+            continue  # true of nearly all blocks
+        for character in block:
+            forms = character.lower(), character.upper(), character.casefold()
+            if forms != (character, character, character):
+                cased.update((character, *(form for form in forms if len(form) == 1)))
     return "".join(sorted(cased))
 
 
