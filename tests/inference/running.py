@@ -73,6 +73,7 @@ def exact_evidence(
     languages: Mapping[str, Language],
     functions: Any,
     inputs: Mapping[str, Any] | None = None,
+    limit: int = 200_000,
     **settings: Any,
 ) -> dict[Any, float]:
     """The exact mean of the evidence, under `Z`, and of the unnormalised mass of every value."""
@@ -92,7 +93,7 @@ def exact_evidence(
         )
         return [masses(posterior) for posterior in posteriors]
 
-    return exact_means(values)
+    return exact_means(values, limit=limit)
 
 
 def masses(posterior: Posterior) -> dict[Any, float]:
