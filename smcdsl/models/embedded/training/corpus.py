@@ -5,23 +5,25 @@ their common start is stored once and each question becomes a branch, which atte
 common start and to itself. Positions continue from the common start, so a branch is trained
 exactly as if it stood alone.
 
-The schema of the example database, and its texts, never occur; see `example_schema`.
+The schema of the example database, and its texts, never occur; see `is_example_schema`.
 """
 
+import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
 from random import Random
 
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 
-from . import questions, snippets, words
+from . import questions, snippets
+from .schemas import Table, make_schema
 
 SPECIALS = ("<|pad|>", "<|bos|>", "<|eos|>", "<|system|>", "<|user|>", "<|assistant|>", "<|end|>")
 PAD, BOS, EOS, SYSTEM, USER, ASSISTANT, END = range(7)
 
-FUNCTION_WORDS = """what which who how the a an of with from in is are was on for and or to by each per than more less many much there all do does
-have has had that whose where not at least most above below over under between give show me list find tell count every no
-""".split()
+FUNCTION_WORDS = """what which who how the a an of with from in is are was on for and or to by each per than more less many
+much there all do does have has had that whose where not at least most above below over under between give show me list
+find tell count every no""".split()
 # Names of tables and columns come out as the same pieces wherever they stand: blanks belong to function
 # words, keywords and punctuation; a plural s, an _id and every digit stand alone.
 PIECES = "|".join(
@@ -76,11 +78,13 @@ EXAMPLE_TEXTS: frozenset[str] = frozenset(
     """alice berg|bruno costa|chloe martin|dario fontana|ella novak|farid haddad|greta olsen|hiro tanaka|ines duarte|jonas weber|kira petrov|liam byrne
     |lisbon|hamburg|oslo|kyoto|dublin
     |ceramic teapot|espresso cup|linen apron|walnut board|desk lamp|paper kite|chess set|wool blanket|garden shears|copper kettle|picture frame|wooden train|seed box|notebook
-    |kitchen|home|toys|garden|office""".replace("\n", "").replace("    ", "").split("|")
+    |kitchen|home|toys|garden|office""".replace("\n", "")
+    .replace("    ", "")
+    .split("|")
 )
 
 
-def is_example_schema(tables: list[questions.Table]) -> bool:
+def is_example_schema(tables: list[Table]) -> bool:
     """Return whether a schema shares its set of tables, or any whole table, with the example database."""
     if {table.name for table in tables} == set(EXAMPLE_TABLES):
         return True
@@ -89,9 +93,9 @@ def is_example_schema(tables: list[questions.Table]) -> bool:
 
 def sql_rows(random: Random, count: int, unseen: bool = False) -> list[Row]:
     """Return `count` questions about one fresh schema."""
-    tables = questions.make_schema(random, unseen)
+    tables = make_schema(random, unseen)
     while is_example_schema(tables):
-        tables = questions.make_schema(random, unseen)
+        tables = make_schema(random, unseen)
     schema = "\n".join(table.ddl() for table in tables)
     asker = questions.Asker(random, tables, EXAMPLE_TEXTS)
     pairs = [asker.ask() for _ in range(count)]
@@ -99,15 +103,20 @@ def sql_rows(random: Random, count: int, unseen: bool = False) -> list[Row]:
     return [Row("sql", system, f"Schema:\n{schema}\n\nQuestion: {question}", query) for question, query in pairs]
 
 
-def rows(random: Random) -> list[Row]:
-    """Return the rows of one document: eight rows in ten are SQL, five questions to a schema."""
-    kind = random.choices(("sql", "smiles", "pddl", "python"), (80 / 5, 7, 6, 7))[0]
+def rows(random: Random, drills: float = 0.5) -> list[Row]:
+    """Return the rows of one document: eight rows in ten are SQL, five questions to a schema.
+
+    `drills` is the weight of copying drills beside seven of molecules.
+    """
+    kind = random.choices(("sql", "smiles", "pddl", "python", "drill"), (80 / 5, 7, 6, 7, drills))[0]
     if kind == "sql":
         return sql_rows(random, 5)
     if kind == "smiles":
         return [Row(kind, "", *snippets.molecules(random), raw=True)]
     if kind == "pddl":
         return [Row(kind, snippets.GOAL_SYSTEM, *snippets.goal(random))]
+    if kind == "drill":
+        return [Row(kind, "", *snippets.drill(random), raw=True)]
     return [Row(kind, snippets.CODE_SYSTEM, *snippets.program(random))]
 
 
@@ -119,6 +128,7 @@ class Encoder:
         self.tokenizer = tokenizer
 
     def text(self, text: str) -> list[int]:
+        """Return the ids of a text."""
         return list(self.tokenizer.encode(text, add_special_tokens=False).ids)
 
     def prompt(self, row: Row) -> list[int]:
@@ -139,12 +149,12 @@ class Encoder:
         return Document(prompts[0][:common], branches)
 
 
-def documents(tokenizer: Tokenizer, seed: str) -> Iterator[Document]:
-    """Yield documents for ever, the same ones for the same seed."""
+def documents(tokenizer: Tokenizer, seed: str, drilled: int = 0) -> Iterator[Document]:
+    """Yield documents for ever, the same ones for the same seed; many of the first `drilled` are drills."""
     random = Random(seed)
     encoder = Encoder(tokenizer)
-    while True:
-        yield encoder.document(rows(random))
+    for count in itertools.count():
+        yield encoder.document(rows(random, 14 if count < drilled else 0.5))
 
 
 def train_tokenizer(size: int = 2304, seed: str = "tokenizer", count: int = 9000) -> Tokenizer:
@@ -152,10 +162,19 @@ def train_tokenizer(size: int = 2304, seed: str = "tokenizer", count: int = 9000
     random = Random(seed)
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
-        [pre_tokenizers.Split(Regex(PIECES), "isolated"), pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)]
+        [
+            pre_tokenizers.Split(Regex(PIECES), "isolated"),
+            pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
+        ]
     )
     tokenizer.decoder = decoders.ByteLevel()
-    trainer = trainers.BpeTrainer(vocab_size=size, special_tokens=list(SPECIALS), initial_alphabet=pre_tokenizers.ByteLevel.alphabet(), show_progress=False, min_frequency=8)
+    trainer = trainers.BpeTrainer(
+        vocab_size=size,
+        special_tokens=list(SPECIALS),
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+        min_frequency=8,
+    )
     texts = [text for _ in range(count) for row in rows(random)[:2] for text in (row.system, row.user, row.answer)]
     tokenizer.train_from_iterator(texts, trainer)
     return tokenizer

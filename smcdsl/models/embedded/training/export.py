@@ -15,7 +15,8 @@ from .corpus import BOS, END, EOS, PAD, SPECIALS
 
 CONTEXT = 1024
 CHAT_TEMPLATE = (
-    "{{ '<|bos|>' }}{% for message in messages %}{{ '<|' + message['role'] + '|>' + message['content'] + '<|end|>' }}{% endfor %}"
+    "{{ '<|bos|>' }}{% for message in messages %}"
+    "{{ '<|' + message['role'] + '|>' + message['content'] + '<|end|>' }}{% endfor %}"
     "{% if add_generation_prompt %}{{ '<|assistant|>' }}{% endif %}"
 )
 
@@ -29,10 +30,12 @@ def write_file(path: Path, content: bytes) -> None:
 
 
 def write_json(path: Path, value: Mapping[str, Any]) -> None:
+    """Replace a JSON file."""
     write_file(path, (json.dumps(value, indent=2, ensure_ascii=False) + "\n").encode())
 
 
 def write_weights(folder: Path, weights: Mapping[str, NDArray[np.float16]]) -> None:
+    """Write the weights."""
     write_file(folder / "model.safetensors", save(dict(weights), metadata={"format": "pt"}))
 
 

@@ -7,8 +7,8 @@ start or in their own branch; see `corpus.Document`.
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn import functional
 
 
 @dataclass(frozen=True)
@@ -27,13 +27,16 @@ class Shape:
 
 
 class RMSNorm(nn.Module):
+    """Division by the root mean square."""
+
     def __init__(self, size: int, eps: float) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.ones(size))
         self.eps = eps
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.rms_norm(x, (x.shape[-1],), self.weight, self.eps)
+        """Map (..., hidden) to (..., hidden)."""
+        return functional.rms_norm(x, (x.shape[-1],), self.weight, self.eps)
 
 
 def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
@@ -43,6 +46,8 @@ def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
 
 
 class Attention(nn.Module):
+    """Self-attention whose queries share keys by groups."""
+
     def __init__(self, shape: Shape) -> None:
         super().__init__()
         self.shape = shape
@@ -53,6 +58,7 @@ class Attention(nn.Module):
         self.o_proj = nn.Linear(width, shape.hidden_size, bias=False)
 
     def forward(self, x: Tensor, cos: Tensor, sin: Tensor, mask: Tensor) -> Tensor:
+        """Map (..., hidden) to (..., hidden)."""
         rows, time, _ = x.shape
         dim = self.shape.head_dim
         q = rotate(self.q_proj(x).view(rows, time, -1, dim).transpose(1, 2), cos, sin)
@@ -66,6 +72,8 @@ class Attention(nn.Module):
 
 
 class MLP(nn.Module):
+    """The gated layer."""
+
     def __init__(self, shape: Shape) -> None:
         super().__init__()
         self.gate_proj = nn.Linear(shape.hidden_size, shape.intermediate_size, bias=False)
@@ -73,10 +81,13 @@ class MLP(nn.Module):
         self.down_proj = nn.Linear(shape.intermediate_size, shape.hidden_size, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.down_proj(F.silu(self.gate_proj(x)) * self.up_proj(x))
+        """Map (..., hidden) to (..., hidden)."""
+        return self.down_proj(functional.silu(self.gate_proj(x)) * self.up_proj(x))
 
 
 class Layer(nn.Module):
+    """Attention and the gated layer, each after a norm and added to its input."""
+
     def __init__(self, shape: Shape) -> None:
         super().__init__()
         self.self_attn = Attention(shape)
@@ -85,6 +96,7 @@ class Layer(nn.Module):
         self.post_attention_layernorm = RMSNorm(shape.hidden_size, shape.norm_eps)
 
     def forward(self, x: Tensor, cos: Tensor, sin: Tensor, mask: Tensor) -> Tensor:
+        """Map (..., hidden) to (..., hidden)."""
         x = x + self.self_attn(self.input_layernorm(x), cos, sin, mask)
         return x + self.mlp(self.post_attention_layernorm(x))
 
@@ -100,9 +112,12 @@ class Llama(nn.Module):
         self.norm = RMSNorm(shape.hidden_size, shape.norm_eps)
         for name, parameter in self.named_parameters():
             if parameter.dim() == 2:
-                nn.init.normal_(parameter, std=0.02 if "embed" in name else parameter.shape[1] ** -0.5 / 2)
+                nn.init.normal_(parameter, std=1.0 if "embed" in name else parameter.shape[1] ** -0.5 / 2)
             if name.endswith(("o_proj.weight", "down_proj.weight")):
                 nn.init.zeros_(parameter)
+        # Embeddings are tied: large, so that the stream keeps saying what the token is; logits are scaled here.
+        nn.init.constant_(self.norm.weight, 0.05)
+        self.before = plant_copying(self)
 
     def forward(self, tokens: Tensor, positions: Tensor, mask: Tensor, at: Tensor) -> Tensor:
         """Return (n, V) logits at the flat positions `at` of (B, T) tokens."""
@@ -116,4 +131,66 @@ class Llama(nn.Module):
         for layer in self.layers:
             x = layer(x, cos, sin, mask)
         chosen = self.norm(x.reshape(-1, x.shape[-1])[at])
-        return F.linear(chosen, self.embed_tokens.weight)
+        return functional.linear(chosen, self.embed_tokens.weight)
+
+
+@torch.no_grad()
+def plant_copying(model: Llama) -> Tensor:
+    """Start from weights that copy: after a token seen before, what followed it then becomes likelier.
+
+    In the first layer half of the heads look at the token before and write what it is into a part of the
+    stream that embeddings leave empty. In the second layer all heads look for places whose token before
+    is the present one, and write what stands there. Training finds such heads by itself (Olsson et al.
+    2022, arXiv:2209.11895), but only after a long plateau, which this skips.
+
+    Returns:
+        (n, hidden) directions of the stream that tell of the token before; see `keep_clear`.
+    """
+    shape = model.shape
+    dim, groups, size = shape.head_dim, shape.num_heads // shape.num_kv_heads, shape.hidden_size
+    kv_heads = shape.num_kv_heads
+    basis = torch.linalg.qr(torch.randn(size, size))[0].T  # rows are orthonormal directions of the stream
+    constant, part = basis[0], kv_heads // 2 * dim
+    identity, before, free = basis[1 : 1 + part], basis[1 + part : 1 + 2 * part], basis[1 + 2 * part :]
+    embedding = model.embed_tokens.weight
+    embedding -= embedding @ before.T @ before
+    embedding -= torch.outer(embedding @ constant, constant)
+    embedding += 4.0 * constant
+    rates = shape.rope_theta ** (-torch.arange(0, dim, 2) / dim)
+    first, second = model.layers[0].self_attn, model.layers[1].self_attn
+    noise = 0.02
+    for kv in range(kv_heads // 2):
+        own = slice(kv * dim, (kv + 1) * dim)
+        ahead = torch.cat((rates.cos(), -rates.sin()))
+        here = torch.cat((torch.ones(dim // 2), torch.zeros(dim // 2)))
+        fast = (torch.arange(dim) % (dim // 2) < 6).float()
+        first.k_proj.weight[own] = torch.outer(2.4 * here * fast, constant) + noise * torch.randn(dim, size)
+        first.v_proj.weight[own] = identity[own]
+        for head in range(kv * groups, (kv + 1) * groups):
+            rows = slice(head * dim, (head + 1) * dim)
+            first.q_proj.weight[rows] = torch.outer(2.4 * ahead * fast, constant) + noise * torch.randn(dim, size)
+            first.o_proj.weight[:, rows] = 1.5 / groups * before[own].T
+    # Slow pairs hardly turn over a document, so they compare content.
+    slow = [i for i in range(dim) if i % (dim // 2) >= dim // 2 - 6]
+    spread = torch.cat((identity, free))[torch.randperm(part + len(free))]
+    for kv in range(kv_heads):
+        chosen = torch.arange(kv * len(slow), (kv + 1) * len(slow))
+        own = slice(kv * dim, (kv + 1) * dim)
+        second.k_proj.weight[own] = noise * torch.randn(dim, size)
+        second.k_proj.weight[own.start + torch.tensor(slow)] += 3.0 * before[chosen]
+        second.v_proj.weight[own] = spread[own]
+        for head in range(kv * groups, (kv + 1) * groups):
+            rows = slice(head * dim, (head + 1) * dim)
+            second.q_proj.weight[rows] = noise * torch.randn(dim, size)
+            second.q_proj.weight[rows.start + torch.tensor(slow)] += 3.0 * identity[chosen]
+            second.o_proj.weight[:, rows] = 4.0 / groups * spread[own].T
+    return before.clone()
+
+
+@torch.no_grad()
+def keep_clear(model: Llama) -> None:
+    """Take out of the embeddings, and of what the first gated layer writes, all that would speak of a token before."""
+    before = model.before
+    embedding, down = model.embed_tokens.weight, model.layers[0].mlp.down_proj.weight
+    embedding -= embedding @ before.T @ before
+    down -= before.T @ (before @ down)

@@ -1,110 +1,21 @@
-"""Schemas, questions about them, and the one query each question means.
+"""Questions about a schema, and the one query each of them means.
 
-A schema has one to three tables of two to six columns. A question is built from a shape
+A question is built from a shape
 (what is asked) and conditions (which rows); both have several wordings, and every meaning
 has exactly one query.
 """
 
-from dataclasses import dataclass, field
+# Wordings of one question stand on one line each, however long.
+# ruff: noqa: E501
+
+from dataclasses import dataclass
 from random import Random
 
 from . import words
+from .schemas import Column, Table
 
 SYSTEM = "You write exactly one SQLite query and nothing else."
 
-
-@dataclass(frozen=True)
-class Column:
-    """A column and what people call it; `kind` picks its wording and its values."""
-
-    name: str
-    type: str
-    kind: str
-
-    @property
-    def said(self) -> str:
-        return words.spoken(self.name)
-
-
-@dataclass
-class Table:
-    """A table; `parents` are the tables its last columns refer to."""
-
-    name: str
-    columns: list[Column]
-    parents: list["Table"] = field(default_factory=list)
-
-    @property
-    def key(self) -> str:
-        return f"{self.name}_id"
-
-    @property
-    def one(self) -> str:
-        return words.spoken(self.name)
-
-    @property
-    def many(self) -> str:
-        return words.plural(self.one)
-
-    @property
-    def label(self) -> Column | None:
-        first = self.columns[0]
-        return first if first.kind in ("person", "title") else None
-
-    @property
-    def texts(self) -> list[Column]:
-        return [column for column in self.columns if column.type == "TEXT"]
-
-    @property
-    def classes(self) -> list[Column]:
-        return [column for column in self.texts if column.kind not in ("person", "title")]
-
-    @property
-    def numbers(self) -> list[Column]:
-        return [column for column in self.columns if column.type != "TEXT"]
-
-    def ddl(self) -> str:
-        """Return the table's CREATE TABLE line."""
-        parts = [f"{self.key} INTEGER PRIMARY KEY"]
-        parts += [f"{column.name} {column.type}" for column in self.columns]
-        parts += [f"{parent.key} INTEGER REFERENCES {parent.name}({parent.key})" for parent in self.parents]
-        return f"CREATE TABLE {self.name} ({', '.join(parts)});"
-
-    def column_names(self) -> frozenset[str]:
-        """Return the names of all columns, keys included."""
-        return frozenset([self.key, *(c.name for c in self.columns), *(p.key for p in self.parents)])
-
-
-# name -> kind
-LABELS = {"name": "person", "title": "title", "full_name": "person", "label": "title"}
-TEXT_COLUMNS = {
-    **dict.fromkeys(("country", "city", "region", "town", "hometown", "state", "nationality", "location", "address"), "place"),
-    **dict.fromkeys(
-        """genre category kind type style color status language brand model level material format shape grade
-        department position role season sector theme gender mood size_class currency code""".split(),
-        "class",
-    ),
-}
-NUMBER_COLUMNS = {
-    "age": "age",
-    **dict.fromkeys(("price", "cost", "fee"), "price"),
-    **dict.fromkeys(("year", "founded", "built", "release_year", "birth_year", "opening_year"), "year"),
-    "height": "height",
-    "weight": "weight",
-    **dict.fromkeys(("length", "duration"), "length"),
-    **dict.fromkeys(("salary", "wage"), "salary"),
-    **dict.fromkeys(("rating", "score"), "rating"),
-    **dict.fromkeys(("area", "size", "population", "capacity"), "size"),
-    "speed": "speed",
-    "depth": "depth",
-    "stock": "stock",
-    **dict.fromkeys(
-        """quantity distance pages points budget goals wins seats floors sales rank hours minutes amount total
-        tax discount profit revenue temperature volume value width credits visits views likes""".split(),
-        "number",
-    ),
-}
-REAL_KINDS = {"price", "height", "weight", "rating", "length"}
 
 # Wordings of a comparison by kind: what follows the noun, or "are ..." when it starts with "+".
 WORDINGS: dict[str, dict[str, list[str]]] = {
@@ -119,8 +30,20 @@ WORDINGS: dict[str, dict[str, list[str]]] = {
         "min": ["youngest"],
     },
     "price": {
-        ">": ["+more expensive than {v}", "that cost more than {v}", "costing more than {v}", "+priced above {v}", "that cost over {v}"],
-        "<": ["+cheaper than {v}", "that cost less than {v}", "costing less than {v}", "+priced below {v}", "that cost under {v}"],
+        ">": [
+            "+more expensive than {v}",
+            "that cost more than {v}",
+            "costing more than {v}",
+            "+priced above {v}",
+            "that cost over {v}",
+        ],
+        "<": [
+            "+cheaper than {v}",
+            "that cost less than {v}",
+            "costing less than {v}",
+            "+priced below {v}",
+            "that cost under {v}",
+        ],
         ">=": ["that cost at least {v}", "costing at least {v}", "that cost {v} or more"],
         "<=": ["that cost at most {v}", "costing at most {v}", "that cost {v} or less"],
         "=": ["that cost {v}", "that cost exactly {v}", "+priced at {v}"],
@@ -192,7 +115,7 @@ WORDINGS: dict[str, dict[str, list[str]]] = {
         ">=": ["with at least {v} {s}", "with {v} or more {s}"],
         "<=": ["with at most {v} {s}"],
         "=": ["with {v} {s}", "with exactly {v} {s}"],
-        },
+    },
     "number": {},
 }
 GENERIC: dict[str, list[str]] = {
@@ -238,14 +161,17 @@ class Asker:
         self.taboo = taboo
 
     def pick(self, *options: str) -> str:
+        """Return one of the options."""
         return self.random.choice(options)
 
     def chance(self, probability: float) -> bool:
+        """Return true with a probability."""
         return self.random.random() < probability
 
     # Values and conditions
 
     def number(self, column: Column) -> str:
+        """Return a number for a column."""
         low, high = RANGES.get(column.kind, (1, self.random.choice((10, 60, 100, 500, 5000, 90000))))
         value = self.random.randint(low, high)
         if high > 1000 and column.kind != "year" and self.chance(0.5):
@@ -257,6 +183,7 @@ class Asker:
         return str(value)
 
     def text(self, column: Column) -> str:
+        """Return a text for a column; never one of the example database."""
         while True:
             value = words.text_value(self.random, column.kind)
             if value.lower() not in self.taboo:
@@ -278,6 +205,7 @@ class Asker:
         return f"{self.pick('where', 'where the')} {said} is {phrase}", f"have {thing} {of}{phrase}"
 
     def numeric(self, column: Column, ref: str, op: str = "") -> Condition:
+        """Return a condition on a column of numbers."""
         op = op or self.random.choice((">", ">", ">", "<", "<", "<", ">=", "<=", "=", "between"))
         values = {"v": self.number(column)}
         sql = f"{ref} {op} {values['v']}"
@@ -300,38 +228,64 @@ class Asker:
         return Condition(after, predicate, "", (column.name,), sql)
 
     def textual(self, column: Column, ref: str, op: str = "") -> Condition:
+        """Return a condition on a column of texts."""
         op = op or self.random.choice(("=",) * 14 + ("!=", "!=", "like"))
         said, value = column.said, self.text(column)
         named = (column.name,)
         if op == "like":
             letter = value[: self.random.choice((1, 1, 1, 2, 3))]
-            after = self.pick(f"whose {said} starts with {letter}", f"with a {said} starting with {letter}", f"whose {said} begins with {letter}")
+            after = self.pick(
+                f"whose {said} starts with {letter}",
+                f"with a {said} starting with {letter}",
+                f"whose {said} begins with {letter}",
+            )
             return Condition(after, f"have a {said} that starts with {letter}", "", named, f"{ref} LIKE '{letter}%'")
         if op == "!=":
             after = f"whose {said} is not {value}"
             predicate = f"do not have the {said} {value}"
             if column.kind == "place":
-                after, predicate = self.pick(f"not from {value}", f"that are not from {value}", after), f"are not from {value}"
+                after, predicate = (
+                    self.pick(f"not from {value}", f"that are not from {value}", after),
+                    f"are not from {value}",
+                )
             elif column.kind == "class":
                 after = self.pick(after, f"that are not {value}", f"with a {said} other than {value}")
             return Condition(after, predicate, "", named, f"{ref} != '{value}'")
         sql = f"{ref} = '{value}'"
         if column.kind == "place" and self.chance(0.75):
             phrase = self.pick(f"from {value}", f"from {value}", f"in {value}", f"in {value}", f"based in {value}")
-            lives = self.pick(f"who live in {value}", f"that come from {value}", f"located in {value}", phrase, phrase, phrase)
-            return Condition(lives, self.pick(f"are {phrase}", f"are {phrase}", f"live in {value}", f"come from {value}"), "", named, sql)
+            lives = self.pick(
+                f"who live in {value}", f"that come from {value}", f"located in {value}", phrase, phrase, phrase
+            )
+            return Condition(
+                lives,
+                self.pick(f"are {phrase}", f"are {phrase}", f"live in {value}", f"come from {value}"),
+                "",
+                named,
+                sql,
+            )
         if column.kind in ("person", "title") and self.chance(0.7):
             phrase = self.pick(f"named {value}", f"called {value}", f"with the {said} {value}")
             return Condition(phrase, f"are {phrase}" if phrase[0] in "nc" else "", "", named, sql)
         if column.kind == "class" and self.chance(0.4):
             return Condition("", f"are {value}", value, named, sql)
         if column.kind == "class" and self.chance(0.4):
-            phrase = self.pick(f"in the {value} {said}", f"of {said} {value}", f"of the {value} {said}", f"of the {said} {value}")
+            phrase = self.pick(
+                f"in the {value} {said}", f"of {said} {value}", f"of the {value} {said}", f"of the {said} {value}"
+            )
             return Condition(phrase, f"are {phrase}", "", named, sql)
-        phrase = self.pick(f"whose {said} is {value}", f"with {said} {value}", f"with the {said} {value}", f"where the {said} is {value}")
+        phrase = self.pick(
+            f"whose {said} is {value}",
+            f"with {said} {value}",
+            f"with the {said} {value}",
+            f"where the {said} is {value}",
+        )
         return Condition(phrase, f"have the {said} {value}", "", named, sql)
 
-    def condition(self, table: Table, qualified: bool = False, avoid: tuple[str, ...] = (), label_too: bool = True) -> Condition | None:
+    def condition(
+        self, table: Table, qualified: bool = False, avoid: tuple[str, ...] = (), label_too: bool = True
+    ) -> Condition | None:
+        """Return a condition on some column of a table, None if none is left."""
         columns = [c for c in table.columns if c.name not in avoid and (label_too or c != table.label)]
         if not columns:
             return None
@@ -358,45 +312,72 @@ class Asker:
         """Return a question for `columns` of `subject`; `plain` if the label alone is asked for."""
         if plain and self.chance(0.5):
             return self.pick(
-                f"List {subject}", f"List all {subject}", f"Show {subject}", f"Show me the {subject}", f"Find the {subject}", f"Find all {subject}",
-                f"Give me all {subject}", f"Name the {subject}", f"Name all {subject}", f"Which are the {subject}?", f"What are the {subject}?", f"Who are the {subject}?"
-            )  # fmt: skip
+                f"List {subject}",
+                f"List all {subject}",
+                f"Show {subject}",
+                f"Show me the {subject}",
+                f"Find the {subject}",
+                f"Find all {subject}",
+                f"Give me all {subject}",
+                f"Name the {subject}",
+                f"Name all {subject}",
+                f"Which are the {subject}?",
+                f"What are the {subject}?",
+                f"Who are the {subject}?",
+            )
         said = [c.said if self.chance(0.3) else words.plural(c.said) for c in columns]
         if len(columns) == 1 and self.chance(0.1):
             return f"What {said[0]} do the {subject} have?"
         listed = self.pick(" and ", " and the ", " and ").join(said)
         of = self.pick("of", "of", "of all", "of the", "for the", "for all", "of")
         return self.pick(
-            f"What are the {listed} {of} {subject}?", f"What is the {listed} {of} {subject}?", f"List the {listed} {of} {subject}", f"Show the {listed} {of} {subject}",
-            f"Give the {listed} {of} {subject}", f"Give me the {listed} {of} {subject}", f"Find the {listed} {of} {subject}", f"Show me the {listed} {of} {subject}",
-            f"Tell me the {listed} {of} {subject}", f"I need the {listed} {of} {subject}", f"List {listed} {of} {subject}"
-        )  # fmt: skip
+            f"What are the {listed} {of} {subject}?",
+            f"What is the {listed} {of} {subject}?",
+            f"List the {listed} {of} {subject}",
+            f"Show the {listed} {of} {subject}",
+            f"Give the {listed} {of} {subject}",
+            f"Give me the {listed} {of} {subject}",
+            f"Find the {listed} {of} {subject}",
+            f"Show me the {listed} {of} {subject}",
+            f"Tell me the {listed} {of} {subject}",
+            f"I need the {listed} {of} {subject}",
+            f"List {listed} {of} {subject}",
+        )
 
     def extreme(self, column: Column, most: bool) -> tuple[str, bool]:
         """Return (superlative, True if it needs no column name)."""
         natural = WORDINGS.get(column.kind, {}).get("max" if most else "min")
         if natural and self.chance(0.7):
             return self.random.choice(natural), True
-        word = self.pick("highest", "highest", "largest", "greatest", "biggest", "most") if most else self.pick("lowest", "lowest", "smallest", "least")
+        word = (
+            self.pick("highest", "highest", "largest", "greatest", "biggest", "most")
+            if most
+            else self.pick("lowest", "lowest", "smallest", "least")
+        )
         if word in ("most", "least") and not column.said.endswith("s"):
             word = "highest" if most else "lowest"
         return word, False
 
     def where(self, *conditions: Condition | None) -> str:
+        """Return the WHERE clause of conditions."""
         present = [c.sql for c in conditions if c]
         return f" WHERE {' AND '.join(present)}" if present else ""
 
     # One-table shapes; each returns (question, query) or None where the table has not what it needs
 
     def ask_list(self, t: Table) -> tuple[str, str] | None:
+        """Ask for columns, of all rows or some."""
         if self.chance(0.3):
             columns = self.asked(t)
             plain = columns == [t.label]
-            return self.list_question(columns, t.many, plain), f"SELECT {', '.join(c.name for c in columns)} FROM {t.name}"
+            return self.list_question(
+                columns, t.many, plain
+            ), f"SELECT {', '.join(c.name for c in columns)} FROM {t.name}"
         condition = self.condition(t)
         return self.filtered(t, condition) if condition else None
 
     def filtered(self, t: Table, condition: Condition) -> tuple[str, str]:
+        """Ask for columns of the rows that meet a condition."""
         columns = self.asked(t, condition.columns)
         query = f"SELECT {', '.join(c.name for c in columns)} FROM {t.name} WHERE {condition.sql}"
         plain = columns == [t.label]
@@ -405,6 +386,7 @@ class Asker:
         return self.list_question(columns, condition.about(t.many), plain), query
 
     def ask_two_conditions(self, t: Table) -> tuple[str, str] | None:
+        """Ask for columns, or a count, of rows that meet both or either of two conditions."""
         first = self.condition(t, label_too=False)
         second = self.condition(t, avoid=first.columns, label_too=False) if first else None
         if not first or not second or (second.before and first.before):
@@ -417,14 +399,23 @@ class Asker:
         columns = () if self.chance(0.25) else self.asked(t, first.columns + second.columns)
         if not columns:
             return self.count_question(subject), f"SELECT count(*) FROM {t.name} WHERE {both_sql}"
-        return self.list_question(list(columns), subject, list(columns) == [t.label]), f"SELECT {', '.join(c.name for c in columns)} FROM {t.name} WHERE {both_sql}"
+        return self.list_question(
+            list(columns), subject, list(columns) == [t.label]
+        ), f"SELECT {', '.join(c.name for c in columns)} FROM {t.name} WHERE {both_sql}"
 
     def count_question(self, subject: str) -> str:
+        """Return a question for the number of `subject`."""
         return self.pick(
-            f"How many {subject} are there?", f"Count the {subject}", f"What is the number of {subject}?", f"How many {subject} do we have?", f"Number of {subject}", f"How many {subject}?"
-        )  # fmt: skip
+            f"How many {subject} are there?",
+            f"Count the {subject}",
+            f"What is the number of {subject}?",
+            f"How many {subject} do we have?",
+            f"Number of {subject}",
+            f"How many {subject}?",
+        )
 
     def ask_count(self, t: Table) -> tuple[str, str] | None:
+        """Ask for a number of rows."""
         condition = self.condition(t) if self.chance(0.75) else None
         query = f"SELECT count(*) FROM {t.name}{self.where(condition)}"
         if condition and condition.predicate and self.chance(0.5):
@@ -432,19 +423,34 @@ class Asker:
         return self.count_question(condition.about(t.many) if condition else t.many), query
 
     def ask_aggregate(self, t: Table) -> tuple[str, str] | None:
+        """Ask for an average, a total or an extreme of a column."""
         if not t.numbers:
             return None
         column = self.random.choice(t.numbers)
         condition = self.condition(t, avoid=(column.name,)) if self.chance(0.5) else None
         function, word = self.random.choice(
-            [("avg", "average"), ("avg", "average"), ("avg", "mean"), ("sum", "total"), ("sum", "sum of the"), ("min", "lowest"), ("min", "minimum"),
-             ("min", "smallest"), ("max", "highest"), ("max", "maximum"), ("max", "largest")]
-        )  # fmt: skip
+            [
+                ("avg", "average"),
+                ("avg", "average"),
+                ("avg", "mean"),
+                ("sum", "total"),
+                ("sum", "sum of the"),
+                ("min", "lowest"),
+                ("min", "minimum"),
+                ("min", "smallest"),
+                ("max", "highest"),
+                ("max", "maximum"),
+                ("max", "largest"),
+            ]
+        )
         subject = condition.about(t.many) if condition else t.many
         of = self.pick("of", "of the", "of all", "for", "among")
         question = self.pick(
-            f"What is the {word} {column.said} {of} {subject}?", f"Find the {word} {column.said} {of} {subject}", f"Show the {word} {column.said} {of} {subject}", f"Give the {word} {column.said} {of} {subject}"
-        )  # fmt: skip
+            f"What is the {word} {column.said} {of} {subject}?",
+            f"Find the {word} {column.said} {of} {subject}",
+            f"Show the {word} {column.said} {of} {subject}",
+            f"Give the {word} {column.said} {of} {subject}",
+        )
         if column.kind == "age" and function == "avg" and self.chance(0.4):
             question = f"How old are {subject} on average?"
         if column.kind == "price" and function == "avg" and self.chance(0.3):
@@ -452,42 +458,75 @@ class Asker:
         return question, f"SELECT {function}({column.name}) FROM {t.name}{self.where(condition)}"
 
     def ask_distinct(self, t: Table) -> tuple[str, str] | None:
+        """Ask for the different values of a column, or their number."""
         if not t.classes:
             return None
         column = self.random.choice(t.classes)
         word = self.pick("different", "distinct", "unique")
         if self.chance(0.4):
-            question = self.pick(f"How many {word} {words.plural(column.said)} do the {t.many} have?", f"How many {word} {words.plural(column.said)} of {t.many} are there?", f"Count the {word} {words.plural(column.said)} of {t.many}")
+            question = self.pick(
+                f"How many {word} {words.plural(column.said)} do the {t.many} have?",
+                f"How many {word} {words.plural(column.said)} of {t.many} are there?",
+                f"Count the {word} {words.plural(column.said)} of {t.many}",
+            )
             return question, f"SELECT count(DISTINCT {column.name}) FROM {t.name}"
         question = self.pick(
-            f"What are the {word} {words.plural(column.said)} of {t.many}?", f"List the {word} {words.plural(column.said)} of the {t.many}", f"Show all {word} {words.plural(column.said)} of {t.many}",
-            f"Which {word} {words.plural(column.said)} do the {t.many} have?", f"What {word} {words.plural(column.said)} of {t.many} are there?"
-        )  # fmt: skip
+            f"What are the {word} {words.plural(column.said)} of {t.many}?",
+            f"List the {word} {words.plural(column.said)} of the {t.many}",
+            f"Show all {word} {words.plural(column.said)} of {t.many}",
+            f"Which {word} {words.plural(column.said)} do the {t.many} have?",
+            f"What {word} {words.plural(column.said)} of {t.many} are there?",
+        )
         return question, f"SELECT DISTINCT {column.name} FROM {t.name}"
 
     def ask_order(self, t: Table) -> tuple[str, str] | None:
+        """Ask for rows in order."""
         if not t.numbers:
             return None
         column = self.random.choice(t.numbers)
         columns = self.asked(t, (column.name,))
         descending = self.chance(0.5)
         if descending:
-            how = self.pick(f"by {column.said} in descending order", f"by {column.said} from highest to lowest", f"by descending {column.said}", f"by {column.said}, highest first", f"by {column.said}, largest first")
+            how = self.pick(
+                f"by {column.said} in descending order",
+                f"by {column.said} from highest to lowest",
+                f"by descending {column.said}",
+                f"by {column.said}, highest first",
+                f"by {column.said}, largest first",
+            )
         else:
-            how = self.pick(f"by {column.said}", f"by {column.said} in ascending order", f"by {column.said} from lowest to highest", f"by {column.said}, lowest first", f"by ascending {column.said}")
+            how = self.pick(
+                f"by {column.said}",
+                f"by {column.said} in ascending order",
+                f"by {column.said} from lowest to highest",
+                f"by {column.said}, lowest first",
+                f"by ascending {column.said}",
+            )
         natural = WORDINGS.get(column.kind, {}).get("max" if descending else "min")
         if natural and self.chance(0.35):
-            how = f"from {self.random.choice(natural)} to {self.random.choice(WORDINGS[column.kind]['min' if descending else 'max'])}" if self.chance(0.6) else f"by {column.said}, {self.random.choice(natural)} first"
+            how = (
+                f"from {self.random.choice(natural)} to {self.random.choice(WORDINGS[column.kind]['min' if descending else 'max'])}"
+                if self.chance(0.6)
+                else f"by {column.said}, {self.random.choice(natural)} first"
+            )
         question = self.list_question(columns, t.many, columns == [t.label]).rstrip("?")
         question += f"{self.pick(' sorted', ' ordered', ', sorted', ' ordered')} {how}"
-        return question, f"SELECT {', '.join(c.name for c in columns)} FROM {t.name} ORDER BY {column.name}{' DESC' if descending else ''}"
+        return (
+            question,
+            f"SELECT {', '.join(c.name for c in columns)} FROM {t.name} ORDER BY {column.name}{' DESC' if descending else ''}",
+        )
 
     def ask_top(self, t: Table) -> tuple[str, str] | None:
+        """Ask for the first rows by a column."""
         if not t.numbers:
             return None
         column = self.random.choice(t.numbers)
         columns = self.asked(t, (column.name,))[:1] if self.chance(0.9) else self.asked(t, (column.name,))
-        condition = self.condition(t, avoid=(column.name, *(c.name for c in columns)), label_too=False) if self.chance(0.3) else None
+        condition = (
+            self.condition(t, avoid=(column.name, *(c.name for c in columns)), label_too=False)
+            if self.chance(0.3)
+            else None
+        )
         most = self.chance(0.6)
         word, short = self.extreme(column, most)
         limit = self.random.choice((1, 1, 1, 2, 3, 3, 4, 5, 5, 6, 7, 8, 10))
@@ -495,7 +534,11 @@ class Asker:
         noun = t.one if limit == 1 else f"{t.many}"
         many = "" if limit == 1 else f"{number} "
         subject = condition.about(noun) if condition else noun
-        who = f"{many}{word} {subject}" if short else f"{many}{subject} {'and' if condition and not condition.before else 'with'} the {word} {column.said}"
+        who = (
+            f"{many}{word} {subject}"
+            if short
+            else f"{many}{subject} {'and' if condition and not condition.before else 'with'} the {word} {column.said}"
+        )
         if short and condition and condition.before:
             who = f"{many}{word} {condition.before} {noun}"
         if not short and limit > 1 and self.chance(0.4):
@@ -503,29 +546,68 @@ class Asker:
         said = " and ".join(c.said if limit == 1 else words.plural(c.said) for c in columns)
         if columns == [t.label] and self.chance(0.65):
             be = "is" if limit == 1 else "are"
-            question = self.pick(f"{self.pick('What', 'Which', 'Who')} {be} the {who}?", f"Find the {who}", f"Show the {who}", f"Show me the {who}", f"Name the {who}", f"List the {who}", f"Give me the {who}")
+            question = self.pick(
+                f"{self.pick('What', 'Which', 'Who')} {be} the {who}?",
+                f"Find the {who}",
+                f"Show the {who}",
+                f"Show me the {who}",
+                f"Name the {who}",
+                f"List the {who}",
+                f"Give me the {who}",
+            )
             if limit == 1 and not condition and self.chance(0.3):
-                question = f"Which {t.one} has the {word} {column.said}?" if not short else f"Which {t.one} is the {word}?"
+                question = (
+                    f"Which {t.one} has the {word} {column.said}?" if not short else f"Which {t.one} is the {word}?"
+                )
         else:
-            question = self.pick(f"What {'is' if limit == 1 else 'are'} the {said} of the {who}?", f"Find the {said} of the {who}", f"Show the {said} of the {who}", f"Give the {said} of the {who}")
+            question = self.pick(
+                f"What {'is' if limit == 1 else 'are'} the {said} of the {who}?",
+                f"Find the {said} of the {who}",
+                f"Show the {said} of the {who}",
+                f"Give the {said} of the {who}",
+            )
         order = f" ORDER BY {column.name}{' DESC' if most else ''} LIMIT {limit}"
         return question, f"SELECT {', '.join(c.name for c in columns)} FROM {t.name}{self.where(condition)}{order}"
 
     def ask_group(self, t: Table) -> tuple[str, str] | None:
+        """Ask for a number or an aggregate for each value of a column."""
         if not t.classes:
             return None
         column = self.random.choice(t.classes)
         said = column.said
         per = self.pick(f"for each {said}", f"per {said}", f"in each {said}", f"by {said}", f"for every {said}")
         if self.chance(0.55) or not t.numbers:
-            question = self.pick(f"How many {t.many} are there {per}?", f"Count the {t.many} {per}", f"Number of {t.many} {per}", f"Show the number of {t.many} {per}", f"How many {t.many} does each {said} have?", f"What is the number of {t.many} {per}?")
+            question = self.pick(
+                f"How many {t.many} are there {per}?",
+                f"Count the {t.many} {per}",
+                f"Number of {t.many} {per}",
+                f"Show the number of {t.many} {per}",
+                f"How many {t.many} does each {said} have?",
+                f"What is the number of {t.many} {per}?",
+            )
             return question, f"SELECT {column.name}, count(*) FROM {t.name} GROUP BY {column.name}"
         number = self.random.choice(t.numbers)
-        function, word = self.random.choice([("avg", "average"), ("avg", "mean"), ("sum", "total"), ("max", "highest"), ("max", "maximum"), ("min", "lowest"), ("min", "minimum")])
-        question = self.pick(f"What is the {word} {number.said} of {t.many} {per}?", f"Show the {word} {number.said} of {t.many} {per}", f"Find the {word} {number.said} {per} of {t.many}", f"Give the {word} {number.said} of the {t.many} {per}")
+        function, word = self.random.choice(
+            [
+                ("avg", "average"),
+                ("avg", "mean"),
+                ("sum", "total"),
+                ("max", "highest"),
+                ("max", "maximum"),
+                ("min", "lowest"),
+                ("min", "minimum"),
+            ]
+        )
+        question = self.pick(
+            f"What is the {word} {number.said} of {t.many} {per}?",
+            f"Show the {word} {number.said} of {t.many} {per}",
+            f"Find the {word} {number.said} {per} of {t.many}",
+            f"Give the {word} {number.said} of the {t.many} {per}",
+        )
         return question, f"SELECT {column.name}, {function}({number.name}) FROM {t.name} GROUP BY {column.name}"
 
     def ask_having(self, t: Table) -> tuple[str, str] | None:
+        """Ask for values by how many rows have them."""
         if not t.classes:
             return None
         column = self.random.choice(t.classes)
@@ -533,16 +615,30 @@ class Asker:
         if self.chance(0.35):
             most = self.chance(0.7)
             question = self.pick(
-                f"Which {said} has the {'most' if most else 'fewest'} {t.many}?", f"What is the {'most' if most else 'least'} common {said} of {t.many}?", f"Find the {said} with the {'most' if most else 'fewest'} {t.many}"
-            )  # fmt: skip
-            return question, f"SELECT {column.name} FROM {t.name} GROUP BY {column.name} ORDER BY count(*){' DESC' if most else ''} LIMIT 1"
+                f"Which {said} has the {'most' if most else 'fewest'} {t.many}?",
+                f"What is the {'most' if most else 'least'} common {said} of {t.many}?",
+                f"Find the {said} with the {'most' if most else 'fewest'} {t.many}",
+            )
+            return (
+                question,
+                f"SELECT {column.name} FROM {t.name} GROUP BY {column.name} ORDER BY count(*){' DESC' if most else ''} LIMIT 1",
+            )
         number = self.random.randint(1, 12)
         op = self.random.choice((">", ">", ">=", "<"))
-        amount = self.pick(*GENERIC[op][2:3], *({">": ["more than {v}"], ">=": ["at least {v}"], "<": ["fewer than {v}", "less than {v}"]}[op])).format(v=number)
-        question = self.pick(f"Which {words.plural(said)} have {amount} {t.many}?", f"List the {words.plural(said)} with {amount} {t.many}", f"Find the {words.plural(said)} that have {amount} {t.many}", f"What {words.plural(said)} have {amount} {t.many}?")
+        amount = self.pick(
+            *GENERIC[op][2:3],
+            *({">": ["more than {v}"], ">=": ["at least {v}"], "<": ["fewer than {v}", "less than {v}"]}[op]),
+        ).format(v=number)
+        question = self.pick(
+            f"Which {words.plural(said)} have {amount} {t.many}?",
+            f"List the {words.plural(said)} with {amount} {t.many}",
+            f"Find the {words.plural(said)} that have {amount} {t.many}",
+            f"What {words.plural(said)} have {amount} {t.many}?",
+        )
         return question, f"SELECT {column.name} FROM {t.name} GROUP BY {column.name} HAVING count(*) {op} {number}"
 
     def ask_average(self, t: Table) -> tuple[str, str] | None:
+        """Ask for rows above or below the average."""
         if not t.numbers:
             return None
         column = self.random.choice(t.numbers)
@@ -552,29 +648,63 @@ class Asker:
         if natural and natural[0].startswith("+") and self.chance(0.5) and "than" in natural[0]:
             after = natural[0][1:].format(v="average" if self.chance(0.6) else "the average")
         else:
-            compare = self.pick("above", "higher than", "greater than", "over") if more else self.pick("below", "lower than", "less than", "under")
-            after = self.pick(f"whose {column.said} is {compare} average", f"with a {column.said} {compare} the average", f"whose {column.said} is {compare} the average", f"with {compare.split()[0]} average {column.said}" if "than" not in compare else f"whose {column.said} is {compare} average")
+            compare = (
+                self.pick("above", "higher than", "greater than", "over")
+                if more
+                else self.pick("below", "lower than", "less than", "under")
+            )
+            after = self.pick(
+                f"whose {column.said} is {compare} average",
+                f"with a {column.said} {compare} the average",
+                f"whose {column.said} is {compare} the average",
+                f"with {compare.split()[0]} average {column.said}"
+                if "than" not in compare
+                else f"whose {column.said} is {compare} average",
+            )
         query = f"SELECT {columns[0].name} FROM {t.name} WHERE {column.name} {'>' if more else '<'} (SELECT avg({column.name}) FROM {t.name})"
         return self.list_question(columns, f"{t.many} {after}", columns == [t.label]), query
 
     def ask_null(self, t: Table) -> tuple[str, str] | None:
+        """Ask for rows where a value is missing, or known."""
         column = self.random.choice(t.columns)
         columns = self.asked(t, (column.name,))[:1]
         if column is columns[0]:
             return None
         absent = self.chance(0.6)
-        after = self.pick(f"without a {column.said}", f"that have no {column.said}", f"with no {column.said}", f"whose {column.said} is missing", f"whose {column.said} is unknown") if absent else self.pick(f"that have a {column.said}", f"whose {column.said} is known", f"whose {column.said} is not missing")
-        return self.list_question(columns, f"{t.many} {after}", columns == [t.label]), f"SELECT {columns[0].name} FROM {t.name} WHERE {column.name} IS {'' if absent else 'NOT '}NULL"
+        after = (
+            self.pick(
+                f"without a {column.said}",
+                f"that have no {column.said}",
+                f"with no {column.said}",
+                f"whose {column.said} is missing",
+                f"whose {column.said} is unknown",
+            )
+            if absent
+            else self.pick(
+                f"that have a {column.said}", f"whose {column.said} is known", f"whose {column.said} is not missing"
+            )
+        )
+        return self.list_question(
+            columns, f"{t.many} {after}", columns == [t.label]
+        ), f"SELECT {columns[0].name} FROM {t.name} WHERE {column.name} IS {'' if absent else 'NOT '}NULL"
 
     def ask_everything(self, t: Table) -> tuple[str, str] | None:
+        """Ask for whole rows."""
         condition = self.condition(t) if self.chance(0.6) else None
         subject = condition.about(t.many) if condition else t.many
-        question = self.pick(f"Show everything about {subject}", f"Show all details of {subject}", f"Give all information about {subject}", f"Show all data about the {subject}", f"Show all columns of {subject}")
+        question = self.pick(
+            f"Show everything about {subject}",
+            f"Show all details of {subject}",
+            f"Give all information about {subject}",
+            f"Show all data about the {subject}",
+            f"Show all columns of {subject}",
+        )
         return question, f"SELECT * FROM {t.name}{self.where(condition)}"
 
     # Two-table shapes; `child` refers to `parent`
 
     def link(self, child: Table, parent: Table) -> str:
+        """Return the condition that joins two tables."""
         return f"ON {child.name}.{parent.key} = {parent.name}.{parent.key}"
 
     def ask_parents(self, child: Table, parent: Table) -> tuple[str, str] | None:
@@ -587,7 +717,11 @@ class Asker:
         children = condition.about(child.one if have == "with any" else child.many)
         subject = f"{parent.many} {have} {children}"
         plain = columns == [parent.label]
-        question = f"Which {parent.many} have {children}?" if plain and self.chance(0.4) else self.list_question(columns, subject, plain)
+        question = (
+            f"Which {parent.many} have {children}?"
+            if plain and self.chance(0.4)
+            else self.list_question(columns, subject, plain)
+        )
         query = f"SELECT {', '.join(f'{parent.name}.{c.name}' for c in columns)} FROM {parent.name} JOIN {child.name} {self.link(child, parent)} WHERE {condition.sql}"
         return question, query
 
@@ -598,9 +732,17 @@ class Asker:
             value = self.text(label)
             many = child.many
             phrase = self.pick(
-                f"{many} of the {parent.one} {value}", f"{many} of {parent.one} {value}", f"{many} of the {parent.one} named {value}", f"{many} by {value}", f"{many} of {value}",
-                f"{many} whose {parent.one} is {value}", f"{many} whose {parent.one} is called {value}", f"{many} by the {parent.one} {value}", f"{many} by {parent.one} {value}", f"{many} for {value}"
-            )  # fmt: skip
+                f"{many} of the {parent.one} {value}",
+                f"{many} of {parent.one} {value}",
+                f"{many} of the {parent.one} named {value}",
+                f"{many} by {value}",
+                f"{many} of {value}",
+                f"{many} whose {parent.one} is {value}",
+                f"{many} whose {parent.one} is called {value}",
+                f"{many} by the {parent.one} {value}",
+                f"{many} by {parent.one} {value}",
+                f"{many} for {value}",
+            )
             return phrase, f"{parent.name}.{label.name} = '{value}'"
         condition = self.condition(parent, qualified=True, label_too=False)
         if not condition:
@@ -619,17 +761,32 @@ class Asker:
             return self.count_question(subject[0]), f"SELECT count(*) {source}"
         if draw < 0.6 and child.numbers:
             column = self.random.choice(child.numbers)
-            function, word = self.random.choice([("avg", "average"), ("sum", "total"), ("sum", "total"), ("max", "highest"), ("min", "lowest")])
-            return self.pick(f"What is the {word} {column.said} of {subject[0]}?", f"Find the {word} {column.said} of {subject[0]}", f"Show the {word} {column.said} of the {subject[0]}"), f"SELECT {function}({child.name}.{column.name}) {source}"
+            function, word = self.random.choice(
+                [("avg", "average"), ("sum", "total"), ("sum", "total"), ("max", "highest"), ("min", "lowest")]
+            )
+            return self.pick(
+                f"What is the {word} {column.said} of {subject[0]}?",
+                f"Find the {word} {column.said} of {subject[0]}",
+                f"Show the {word} {column.said} of the {subject[0]}",
+            ), f"SELECT {function}({child.name}.{column.name}) {source}"
         columns = self.asked(child)
-        return self.list_question(columns, subject[0], columns == [child.label]), f"SELECT {', '.join(f'{child.name}.{c.name}' for c in columns)} {source}"
+        return self.list_question(
+            columns, subject[0], columns == [child.label]
+        ), f"SELECT {', '.join(f'{child.name}.{c.name}' for c in columns)} {source}"
 
     def ask_pairs(self, child: Table, parent: Table) -> tuple[str, str] | None:
         """Ask for a column of each child beside one of its parent."""
         own, other = self.asked(child)[0], self.asked(parent)[0]
         whose = f"the {other.said} of {self.pick('their', 'its', 'the')} {parent.one}"
-        question = self.pick(f"Show the {own.said} of each {child.one} and {whose}", f"List the {words.plural(own.said)} of all {child.many} with {whose}", f"Show the {own.said} of every {child.one} together with {whose}")
-        return question, f"SELECT {child.name}.{own.name}, {parent.name}.{other.name} FROM {child.name} JOIN {parent.name} {self.link(child, parent)}"
+        question = self.pick(
+            f"Show the {own.said} of each {child.one} and {whose}",
+            f"List the {words.plural(own.said)} of all {child.many} with {whose}",
+            f"Show the {own.said} of every {child.one} together with {whose}",
+        )
+        return (
+            question,
+            f"SELECT {child.name}.{own.name}, {parent.name}.{other.name} FROM {child.name} JOIN {parent.name} {self.link(child, parent)}",
+        )
 
     def ask_per_parent(self, child: Table, parent: Table) -> tuple[str, str] | None:
         """Ask for a number of children, or a total of theirs, for each parent."""
@@ -639,21 +796,41 @@ class Asker:
         source = f"FROM {parent.name} JOIN {child.name} {self.link(child, parent)} GROUP BY {ref}"
         draw = self.random.random()
         if draw < 0.4:
-            question = self.pick(f"How many {child.many} does each {per} have?", f"Count the {child.many} of each {per}", f"Show the number of {child.many} for each {per}", f"How many {child.many} are there for each {per}?", f"Number of {child.many} per {per}")
+            question = self.pick(
+                f"How many {child.many} does each {per} have?",
+                f"Count the {child.many} of each {per}",
+                f"Show the number of {child.many} for each {per}",
+                f"How many {child.many} are there for each {per}?",
+                f"Number of {child.many} per {per}",
+            )
             return question, f"SELECT {ref}, count(*) {source}"
         if draw < 0.65 and child.numbers:
             number = self.random.choice(child.numbers)
-            function, word = self.random.choice([("avg", "average"), ("sum", "total"), ("sum", "total"), ("max", "highest")])
-            question = self.pick(f"What is the {word} {number.said} of {child.many} for each {per}?", f"Show the {word} {number.said} of {child.many} per {per}", f"Find the {word} {child.one} {number.said} for each {per}")
+            function, word = self.random.choice(
+                [("avg", "average"), ("sum", "total"), ("sum", "total"), ("max", "highest")]
+            )
+            question = self.pick(
+                f"What is the {word} {number.said} of {child.many} for each {per}?",
+                f"Show the {word} {number.said} of {child.many} per {per}",
+                f"Find the {word} {child.one} {number.said} for each {per}",
+            )
             return question, f"SELECT {ref}, {function}({child.name}.{number.name}) {source}"
         if draw < 0.85:
             most = self.chance(0.75)
-            question = self.pick(f"Which {per} has the {'most' if most else 'fewest'} {child.many}?", f"Find the {per} with the {'most' if most else 'fewest'} {child.many}", f"What is the {per} with the {'most' if most else 'fewest'} {child.many}?")
+            question = self.pick(
+                f"Which {per} has the {'most' if most else 'fewest'} {child.many}?",
+                f"Find the {per} with the {'most' if most else 'fewest'} {child.many}",
+                f"What is the {per} with the {'most' if most else 'fewest'} {child.many}?",
+            )
             return question, f"SELECT {ref} {source} ORDER BY count(*){' DESC' if most else ''} LIMIT 1"
         number_of = self.random.randint(1, 9)
         at_least = self.chance(0.4)
         amount = f"at least {number_of}" if at_least else f"more than {number_of}"
-        question = self.pick(f"Which {words.plural(per)} have {amount} {child.many}?", f"List the {words.plural(per)} with {amount} {child.many}", f"Find the {words.plural(per)} that have {amount} {child.many}")
+        question = self.pick(
+            f"Which {words.plural(per)} have {amount} {child.many}?",
+            f"List the {words.plural(per)} with {amount} {child.many}",
+            f"Find the {words.plural(per)} that have {amount} {child.many}",
+        )
         return question, f"SELECT {ref} {source} HAVING count(*) {'>=' if at_least else '>'} {number_of}"
 
     def ask_childless(self, child: Table, parent: Table) -> tuple[str, str] | None:
@@ -661,8 +838,15 @@ class Asker:
         column = self.asked(parent)[0]
         without = self.pick("without", "with no", "that have no", "that do not have any")
         subject = f"{parent.many} {without} {child.many}"
-        question = f"Which {parent.many} have no {child.many}?" if column is parent.label and self.chance(0.4) else self.list_question([column], subject, column is parent.label)
-        return question, f"SELECT {column.name} FROM {parent.name} WHERE {parent.key} NOT IN (SELECT {parent.key} FROM {child.name})"
+        question = (
+            f"Which {parent.many} have no {child.many}?"
+            if column is parent.label and self.chance(0.4)
+            else self.list_question([column], subject, column is parent.label)
+        )
+        return (
+            question,
+            f"SELECT {column.name} FROM {parent.name} WHERE {parent.key} NOT IN (SELECT {parent.key} FROM {child.name})",
+        )
 
     def ask(self) -> tuple[str, str]:
         """Return a question and its query."""
@@ -670,13 +854,31 @@ class Asker:
         while True:
             made: tuple[str, str] | None
             if linked and self.chance(0.38):
-                two = (self.ask_parents, self.ask_parents, self.ask_children, self.ask_children, self.ask_children, self.ask_per_parent, self.ask_per_parent, self.ask_pairs, self.ask_childless)
+                two = (
+                    self.ask_parents,
+                    self.ask_parents,
+                    self.ask_children,
+                    self.ask_children,
+                    self.ask_children,
+                    self.ask_per_parent,
+                    self.ask_per_parent,
+                    self.ask_pairs,
+                    self.ask_childless,
+                )
                 made = self.random.choice(two)(*self.random.choice(linked))
             else:
                 one = (
-                    (self.ask_list,) * 6 + (self.ask_count,) * 4 + (self.ask_aggregate,) * 4 + (self.ask_top,) * 4 + (self.ask_two_conditions,) * 3
-                    + (self.ask_order,) * 2 + (self.ask_group,) * 3 + (self.ask_having,) * 2 + (self.ask_distinct,) * 2 + (self.ask_average, self.ask_null, self.ask_everything)
-                )  # fmt: skip
+                    (self.ask_list,) * 6
+                    + (self.ask_count,) * 4
+                    + (self.ask_aggregate,) * 4
+                    + (self.ask_top,) * 4
+                    + (self.ask_two_conditions,) * 3
+                    + (self.ask_order,) * 2
+                    + (self.ask_group,) * 3
+                    + (self.ask_having,) * 2
+                    + (self.ask_distinct,) * 2
+                    + (self.ask_average, self.ask_null, self.ask_everything)
+                )
                 made = self.random.choice(one)(self.random.choice(self.tables))
             if made:
                 return self.polish(made[0]), made[1]
@@ -688,58 +890,3 @@ class Asker:
         elif self.chance(0.1):
             question = question[:-1]
         return question[0].lower() + question[1:] if self.chance(0.08) else question
-
-
-def make_schema(random: Random, unseen: bool = False) -> list[Table]:
-    """Return one to three tables; with `unseen`, natural words come only from the lists kept back."""
-    made_up = random.choice((0.0, 0.5, 0.8, 0.9, 1.0))
-    used: set[str] = set()
-
-    def fresh(natural: list[str], coined: float) -> str:
-        while True:
-            name = words.coined_name(random) if random.random() < coined else random.choice(natural)
-            if name not in used and f"{name}_id" not in used and name.upper() not in RESERVED:
-                used.add(name)
-                return name
-
-    def make_table(parents: list[Table]) -> Table:
-        name = fresh(words.UNSEEN_NOUNS if unseen else words.NOUNS, made_up)
-        size = random.choice((1, 2, 2, 3, 3, 4, 4, 5)) - max(0, len(parents) - 1)
-        columns = []
-        if random.random() < (0.75 if not parents else 0.45):
-            label = random.choice(("name", "name", "name", "name", "title", "title", "full_name", "label"))
-            columns.append(Column(label, "TEXT", LABELS[label]))
-        taken = {c.name for c in columns} | {name}
-        while len(columns) < max(1, size):
-            coined = random.random() < made_up * 0.9
-            text = random.random() < 0.42
-            pool = TEXT_COLUMNS if text else NUMBER_COLUMNS
-            natural = words.UNSEEN_COLUMNS if unseen else list(pool)
-            column = words.coined_name(random) if coined else random.choice(natural)
-            if column in taken or column.upper() in RESERVED or (unseen and not coined and (column in words.UNSEEN_COLUMNS[10:]) != text):
-                continue
-            taken.add(column)
-            kind = pool.get(column, random.choice(("place", "class", "class")) if text else "number")
-            if coined and text:
-                kind = "other"
-            real = kind in REAL_KINDS or (kind == "number" and random.random() < 0.2)
-            columns.append(Column(column, "TEXT" if text else "REAL" if real and random.random() < 0.5 else "INTEGER", kind))
-        return Table(name, columns, parents)
-
-    count = random.choice((1, 1, 2, 2, 2, 2, 3, 3))
-    tables = [make_table([])]
-    for _ in range(count - 1):
-        parents = [random.choice(tables)]
-        if len(tables) == 2:
-            parents = random.choice(([tables[0]], [tables[1]], tables[:], tables[:], []))
-            if len(parents) == 2 and tables[1].parents and random.random() < 0.6:
-                parents = [tables[1]]
-            elif not parents and not tables[1].parents:
-                parents = tables[:]
-        elif random.random() < 0.35:
-            parents = []
-        tables.append(make_table(list(parents)))
-    return tables
-
-
-RESERVED = {"ORDER", "GROUP", "SELECT", "INDEX", "TABLE", "MATCH", "TO", "IN", "ON", "AS", "BY", "OR", "IS", "IF", "NO", "END", "SET", "ADD", "ALL", "AND", "NOT", "CASE", "FROM", "JOIN", "LEFT", "LIKE", "NULL", "WHEN", "WITH"}

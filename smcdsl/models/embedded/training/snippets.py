@@ -1,5 +1,9 @@
-"""The smaller parts of the corpus: molecules, blocksworld goals and short programs."""
+"""The smaller parts of the corpus: molecules, blocksworld goals, short programs and copying drills."""
 
+# Wordings of one question stand on one line each, however long.
+# ruff: noqa: E501
+
+from itertools import pairwise
 from random import Random
 
 from . import words
@@ -74,16 +78,34 @@ def goal(random: Random) -> tuple[str, str]:
     init = ["(arm-empty)"]
     for tower in towers(random, blocks):
         init.append(f"(clear {tower[0]})")
-        init += [f"(on {top} {under})" for top, under in zip(tower, tower[1:], strict=False)]
+        init += [f"(on {top} {under})" for top, under in pairwise(tower)]
         init.append(f"(on-table {tower[-1]})")
     wanted = random.sample(blocks, random.randint(2, len(blocks)))
     sentences, facts = [], []
     for tower in towers(random, wanted):
-        for top, under in zip(tower, tower[1:], strict=False):
-            sentences.append(random.choice((f"{top} should be on {under}", f"put {top} on top of {under}", f"stack {top} on {under}", f"{top} sits on {under}")))
+        for top, under in pairwise(tower):
+            sentences.append(
+                random.choice(
+                    (
+                        f"{top} should be on {under}",
+                        f"put {top} on top of {under}",
+                        f"stack {top} on {under}",
+                        f"{top} sits on {under}",
+                    )
+                )
+            )
             facts.append(f"(on {top} {under})")
         if len(tower) == 1 or random.random() < 0.7:
-            sentences.append(random.choice((f"{tower[-1]} should be on the table", f"put {tower[-1]} on the table", f"{tower[-1]} stays on the table", f"{tower[-1]} rests on the table")))
+            sentences.append(
+                random.choice(
+                    (
+                        f"{tower[-1]} should be on the table",
+                        f"put {tower[-1]} on the table",
+                        f"{tower[-1]} stays on the table",
+                        f"{tower[-1]} rests on the table",
+                    )
+                )
+            )
             facts.append(f"(on-table {tower[-1]})")
     story = random.choice((", and ", ", then ", ", ")).join(sentences)
     opening = random.choice(("", "", "I want this: ", "Please tidy up: ", "At the end "))
@@ -94,7 +116,11 @@ def goal(random: Random) -> tuple[str, str]:
 
 def program(random: Random) -> tuple[str, str]:
     """Return a one-line task and the code that does it."""
-    name = words.coin(random, 2) if random.random() < 0.6 else random.choice(("items", "numbers", "names", "values", "data", "prices", "scores"))
+    name = (
+        words.coin(random, 2)
+        if random.random() < 0.6
+        else random.choice(("items", "numbers", "names", "values", "data", "prices", "scores"))
+    )
     other = words.coin(random, 2) if random.random() < 0.6 else random.choice(("result", "total", "answer", "out"))
     n, m = random.randint(2, 99), random.randint(2, 20)
     tasks = (
@@ -105,7 +131,10 @@ def program(random: Random) -> tuple[str, str]:
         (f"Keep the even numbers of {name} in {other}.", f"{other} = [x for x in {name} if x % 2 == 0]"),
         (f"Put the squares of {name} into {other}.", f"{other} = [x * x for x in {name}]"),
         (f"Multiply every element of {name} by {n} and store it in {other}.", f"{other} = [x * {n} for x in {name}]"),
-        (f"Count how often each element of {name} occurs, in {other}.", f"from collections import Counter\n{other} = Counter({name})"),
+        (
+            f"Count how often each element of {name} occurs, in {other}.",
+            f"from collections import Counter\n{other} = Counter({name})",
+        ),
         (f"Print the largest element of {name}.", f"print(max({name}))"),
         (f"Print the length of {name}.", f"print(len({name}))"),
         (f"Reverse {name} into {other}.", f"{other} = {name}[::-1]"),
@@ -113,7 +142,10 @@ def program(random: Random) -> tuple[str, str]:
         (f"Take the last {m} elements of {name} as {other}.", f"{other} = {name}[-{m}:]"),
         (f"Write a function {name} that returns the sum of two numbers.", f"def {name}(a, b):\n    return a + b"),
         (f"Write a function {name} that adds {n} to its argument.", f"def {name}(x):\n    return x + {n}"),
-        (f"Write a function {name} that tells whether a number is divisible by {m}.", f"def {name}(x):\n    return x % {m} == 0"),
+        (
+            f"Write a function {name} that tells whether a number is divisible by {m}.",
+            f"def {name}(x):\n    return x % {m} == 0",
+        ),
         (f"Print the numbers from 1 to {n}, one per line.", f"for i in range(1, {n} + 1):\n    print(i)"),
         (f"Join the strings in {name} with commas into {other}.", f'{other} = ",".join({name})'),
         (f"Make a numpy array {other} of {n} zeros.", f"import numpy as np\n{other} = np.zeros({n})"),
@@ -122,8 +154,26 @@ def program(random: Random) -> tuple[str, str]:
         (f"Remove duplicates from {name} into {other}.", f"{other} = list(set({name}))"),
         (f"Uppercase every string of {name} into {other}.", f"{other} = [x.upper() for x in {name}]"),
         (f"Average the list {name} into {other}.", f"{other} = sum({name}) / len({name})"),
-        (f"Build a dictionary {other} from each element of {name} to its index.", f"{other} = {{x: i for i, x in enumerate({name})}}"),
-        (f"Add up the squares of the first {n} numbers in {other}.", f"{other} = 0\nfor i in range({n}):\n    {other} += i * i"),
+        (
+            f"Build a dictionary {other} from each element of {name} to its index.",
+            f"{other} = {{x: i for i, x in enumerate({name})}}",
+        ),
+        (
+            f"Add up the squares of the first {n} numbers in {other}.",
+            f"{other} = 0\nfor i in range({n}):\n    {other} += i * i",
+        ),
     )
     task, code = random.choice(tasks)
     return task, f"```python\n{code}\n```"
+
+
+def drill(random: Random) -> tuple[str, str]:
+    """Return names and the same names again, in their order or another, to be read as raw text.
+
+    Names are pieces of coined words; the drills teach early on to continue a name as it went before.
+    """
+    names = [words.coined_name(random) for _ in range(random.randint(4, 14))]
+    names = [name.capitalize() if random.random() < 0.25 else name for name in names]
+    between = random.choice((", ", " ", "\n", "; "))
+    again = names if random.random() < 0.5 else random.sample(names, len(names))
+    return f"Repeat: {between.join(names)}\nAgain: ", between.join(again) + "\n"

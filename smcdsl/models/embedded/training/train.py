@@ -18,13 +18,21 @@ from pathlib import Path
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
+from safetensors.torch import load_file
 from tokenizers import Tokenizer
 from torch import Tensor, nn
+from torch.nn import functional
 
 from . import corpus, export
-from .network import Llama, Shape
+from .network import Llama, Shape, keep_clear
+
+
+PLANTED_REST = 0.15
+PROMPTS_SCORED = 0.6
+"""Part of the budget in which prompts are scored too: a question repeats the schema's names, which teaches to copy."""
+QUESTION_WEIGHT = 0.5
+SCHEMA_WEIGHT = 0.2
 
 
 @dataclass(frozen=True)
@@ -37,6 +45,7 @@ class Batch:
     at: Tensor  # (n,)
     wanted: Tensor  # (n,)
     branch: Tensor  # (n,) running number of the branch each scored token belongs to
+    weight: Tensor  # (n,) 1 in an answer, less in a prompt
 
 
 class Packer:
@@ -53,7 +62,8 @@ class Packer:
             branches = branches[:-1]
         return corpus.Document(document.shared, branches)
 
-    def next(self) -> Batch:
+    def next(self, prompts: bool = False) -> Batch:
+        """Return the next full batch; see `pack`."""
         packed: list[list[corpus.Document]] = []
         for _ in range(self.rows):
             row: list[corpus.Document] = []
@@ -70,11 +80,11 @@ class Packer:
                 row.append(self.waiting.pop(fit))
                 room -= len(row[-1])
             packed.append(row)
-        return pack(packed, self.length)
+        return pack(packed, self.length, prompts)
 
 
-def pack(packed: list[list[corpus.Document]], length: int) -> Batch:
-    """Lay documents out in rows."""
+def pack(packed: list[list[corpus.Document]], length: int, prompts: bool = False) -> Batch:
+    """Lay documents out in rows; with `prompts`, these are scored too, at their weights."""
     rows = len(packed)
     tokens = np.full((rows, length), corpus.PAD, np.int64)
     positions = np.zeros((rows, length), np.int64)
@@ -83,13 +93,16 @@ def pack(packed: list[list[corpus.Document]], length: int) -> Batch:
     at: list[int] = []
     wanted: list[int] = []
     belongs: list[int] = []
+    weights: list[float] = []
     count = 0
     for r, documents in enumerate(packed):
         cursor = 0
         number = 0
         for d, document in enumerate(documents, 1):
             shared = len(document.shared)
-            for ids, start, skipped, own in [(document.shared, 0, len(document.shared), 0)] + [(b, shared, s, 1) for b, s in document.branches]:
+            for ids, start, skipped, own in [(document.shared, 0, len(document.shared), 0)] + [
+                (b, shared, s, 1) for b, s in document.branches
+            ]:
                 span = slice(cursor, cursor + len(ids))
                 tokens[r, span] = ids
                 positions[r, span] = np.arange(start, start + len(ids))
@@ -101,12 +114,19 @@ def pack(packed: list[list[corpus.Document]], length: int) -> Batch:
                     at += range(r * length + cursor + skipped - 1, r * length + cursor + len(ids) - 1)
                     wanted += ids[skipped:]
                     belongs += [count - 1] * (len(ids) - skipped)
+                    weights += [1.0] * (len(ids) - skipped)
+                if prompts and skipped > 1:
+                    at += range(r * length + cursor, r * length + cursor + skipped - 1)
+                    wanted += ids[1:skipped]
+                    belongs += [0] * (skipped - 1)
+                    weights += [QUESTION_WEIGHT if own else SCHEMA_WEIGHT] * (skipped - 1)
                 cursor += len(ids)
     order = np.arange(length)
     allowed = (owner[:, :, None] == owner[:, None, :]) & (order[:, None] >= order[None, :])
     allowed &= (branch[:, None, :] == 0) | (branch[:, :, None] == branch[:, None, :])
     mask = np.where(allowed, np.float32(0), np.float32(-np.inf))[:, None]
-    return Batch(*(torch.from_numpy(np.asarray(a)) for a in (tokens, positions, mask, at, wanted, belongs)))
+    arrays = (tokens, positions, mask, at, wanted, belongs, np.asarray(weights, np.float32))
+    return Batch(*(torch.from_numpy(np.asarray(array)) for array in arrays))
 
 
 def orthogonalize(stack: Tensor) -> Tensor:
@@ -134,6 +154,7 @@ class Muon:
 
     @torch.no_grad()
     def step(self, scale: float) -> None:
+        """Change the matrices; `scale` is the part of the full rate."""
         for group, buffer in zip(self.groups, self.buffers, strict=True):
             gradient = torch.stack([m.grad for m in group if m.grad is not None])
             buffer.lerp_(gradient, 1 - self.momentum)
@@ -152,7 +173,7 @@ def measure(model: Llama, batches: list[Batch]) -> dict[str, float]:
     for batch in batches:
         with torch.autocast("cpu", dtype=torch.bfloat16):
             logits = model(batch.tokens, batch.positions, batch.mask, batch.at).float()
-        loss += float(F.cross_entropy(logits, batch.wanted, reduction="sum"))
+        loss += float(functional.cross_entropy(logits, batch.wanted, reduction="sum"))
         scored += len(batch.wanted)
         wrong = torch.zeros(int(batch.branch.max()) + 1)
         wrong.index_add_(0, batch.branch, (logits.argmax(-1) != batch.wanted).float())
@@ -182,10 +203,12 @@ def main() -> None:
     """Train for the minutes given and leave the finished model in the folder."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--minutes", type=float, default=74.0)
+    parser.add_argument("--minutes", type=float, default=43.0)
     parser.add_argument("--seed", type=int, default=7)
-    parser.add_argument("--rows", type=int, default=16)
+    parser.add_argument("--rows", type=int, default=12)
     parser.add_argument("--length", type=int, default=320)
+    parser.add_argument("--start", type=Path, help="continue from the weights in this folder")
+    parser.add_argument("--drilled", type=int, default=10_000, help="documents at the start with many copying drills")
     parser.add_argument("--threads", type=int, default=1)
     arguments = parser.parse_args()
     folder: Path = arguments.out
@@ -193,18 +216,32 @@ def main() -> None:
     torch.set_num_threads(arguments.threads)
     torch.manual_seed(arguments.seed)
 
-    tokenizer = corpus.train_tokenizer()
+    if arguments.start:
+        tokenizer = Tokenizer.from_file(str(arguments.start / "tokenizer.json"))
+    else:
+        tokenizer = corpus.train_tokenizer()
     export.write_tokenizer(folder, tokenizer)
     shape = Shape(tokenizer.get_vocab_size())
     model = Llama(shape)
+    if arguments.start:
+        stored = load_file(arguments.start / "model.safetensors")
+        model.load_state_dict({name.removeprefix("model."): value.float() for name, value in stored.items()})
     parameters = sum(p.numel() for p in model.parameters())
-    matrices = [p for name, p in model.named_parameters() if p.dim() == 2 and "embed" not in name]
-    others = [p for name, p in model.named_parameters() if p.dim() == 1 or "embed" in name]
-    muon = Muon(matrices, rate=0.02)
-    adam = torch.optim.AdamW(others, lr=4e-3, betas=(0.9, 0.98), weight_decay=0.0)
+    planted = [p for layer in model.layers[:2] for p in layer.self_attn.parameters()]
+    kept = {id(p) for p in planted}
+    matrices = [p for name, p in model.named_parameters() if p.dim() == 2 and "embed" not in name and id(p) not in kept]
+    others = [
+        {"params": [model.embed_tokens.weight], "rate": 0.015},
+        {"params": [p for name, p in model.named_parameters() if p.dim() == 1], "rate": 1e-3},
+        {"params": planted, "rate": 5e-4},
+    ]
+    muon = Muon(matrices, rate=0.006, decay=0.5)
+    adam = torch.optim.AdamW(others, lr=1e-3, betas=(0.9, 0.98), weight_decay=0.0)
     average = {name: p.detach().clone() for name, p in model.named_parameters()}
 
-    packer = Packer(corpus.documents(tokenizer, f"train-{arguments.seed}"), arguments.rows, arguments.length)
+    packer = Packer(
+        corpus.documents(tokenizer, f"train-{arguments.seed}", arguments.drilled), arguments.rows, arguments.length
+    )
     held_out = {
         "mixed": (corpus.documents(tokenizer, "held-out"), 3),
         "sql": (sql_documents(tokenizer, "held-out sql", unseen=False), 4),
@@ -227,16 +264,20 @@ def main() -> None:
         part = elapsed / budget
         if part >= 1:
             break
-        scale = min(1.0, (step + 1) / 40, (1 - part) / 0.6)
-        batch = packer.next()
+        scale = min(1.0, (step + 1) / 40, (1 - part) / 0.75)
+        batch = packer.next(prompts=part < PROMPTS_SCORED)
         with torch.autocast("cpu", dtype=torch.bfloat16):
             logits = model(batch.tokens, batch.positions, batch.mask, batch.at)
-        loss = F.cross_entropy(logits.float(), batch.wanted)
-        loss.backward()
+        losses = functional.cross_entropy(logits.float(), batch.wanted, reduction="none")
+        ((losses * batch.weight).sum() / batch.weight.sum()).backward()
+        loss = losses[batch.weight == 1].mean()
         muon.step(scale)
         for group in adam.param_groups:
-            group["lr"] = 4e-3 * scale
+            # The planted heads rest while the others learn the first things.
+            rests = group["rate"] == 5e-4 and part < PLANTED_REST
+            group["lr"] = 0.0 if rests else group["rate"] * scale
         adam.step()
+        keep_clear(model)
         model.zero_grad(set_to_none=True)
         step += 1
         tokens += int((batch.tokens != corpus.PAD).sum())
@@ -248,20 +289,42 @@ def main() -> None:
                 average[name].lerp_(parameter, 1 - keep)
         now = time.monotonic()
         if now - last_log > 20:
-            line = {"step": step, "seconds": round(now - start), "cpu_seconds": round(time.process_time()), "tokens": tokens, "answers": answers, "scale": round(scale, 3)}
-            line["loss"] = round(sum(recent) / len(recent), 4)  # type: ignore[assignment]
+            line = {
+                "step": step,
+                "seconds": round(now - start),
+                "cpu_seconds": round(time.process_time()),
+                "tokens": tokens,
+                "answers": answers,
+                "scale": round(scale, 3),
+            }
+            line["loss"] = round(sum(recent) / len(recent), 4)
             if now - last_check > 240 and step > 30:
                 current = {name: p.detach().clone() for name, p in model.named_parameters()}
                 model.load_state_dict(average)
-                line.update({f"{name}_{key}": value for name, batches in checks.items() for key, value in measure(model, batches).items()})  # type: ignore[misc]
+                line.update(
+                    {
+                        f"{name}_{key}": value
+                        for name, batches in checks.items()
+                        for key, value in measure(model, batches).items()
+                    }
+                )
                 model.load_state_dict(current)
                 write_checkpoint(folder, average, shape)
                 last_check = time.monotonic()
             print(json.dumps(line), file=log, flush=True)
             recent, last_log = [], now
     model.load_state_dict(average)
-    final: dict[str, object] = {"step": step, "seconds": round(time.monotonic() - start), "cpu_seconds": round(time.process_time()), "tokens": tokens, "answers": answers, "final": True}
-    final.update({f"{name}_{key}": value for name, batches in checks.items() for key, value in measure(model, batches).items()})
+    final: dict[str, object] = {
+        "step": step,
+        "seconds": round(time.monotonic() - start),
+        "cpu_seconds": round(time.process_time()),
+        "tokens": tokens,
+        "answers": answers,
+        "final": True,
+    }
+    final.update(
+        {f"{name}_{key}": value for name, batches in checks.items() for key, value in measure(model, batches).items()}
+    )
     print(json.dumps(final), file=log, flush=True)
     write_checkpoint(folder, average, shape)
     os.fsync(log.fileno())

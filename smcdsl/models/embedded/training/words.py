@@ -17,7 +17,7 @@ contract client lawyer court judge trial law party voter region county district 
 mission rocket crew game studio series episode channel host podcast show festival stage band instrument
 teammate lecture professor university degree exam grade club event sponsor race runner horse jockey boat sailor island
 cheese bakery baker bread cafe menu drink bottle cellar mine worker warehouse order shelf crate parcel courier
-account bank branch transaction card policy claim agent property auction bid lot coin stamp letter message user
+account bank branch card policy claim agent property auction bid lot coin stamp letter message user
 device sensor reading server app version release bug ticket comment post photo camera lens comic hero villain power
 spell wizard dragon castle knight king queen battle army soldier weapon bike rider tour route camp tent
 """.split()
@@ -92,7 +92,10 @@ def text_value(random: Random, kind: str) -> str:
         first = random.choice(FIRST_NAMES)
         return first if random.random() < 0.5 else f"{first} {coin(random, 2).capitalize()}"
     if kind == "title":
-        words = [random.choice(NOUNS + THINGS) if random.random() < 0.4 else coin(random, 2) for _ in range(random.choice((1, 1, 2, 3)))]
+        words = [
+            random.choice(NOUNS + THINGS) if random.random() < 0.4 else coin(random, 2)
+            for _ in range(random.choice((1, 1, 2, 3)))
+        ]
         return " ".join(word.capitalize() for word in words)
     if kind == "place":
         if coined:
