@@ -49,7 +49,6 @@ _CLAUSES = frozenset(
     plain_select declaring_select plain_from declaring_from""".split()
 )
 _QUOTED = ("DOUBLE_QUOTED", "BRACKETED", "BACKTICKED")
-_COPIED = ("with_clause", "body", "order_clause", "where_clause", "group_clause", "having_clause", "window_clause")
 _BINDING = frozenset({"column_name", "table_name", "qualifier"})
 
 # `?` is optional; capitals and signs are the file's terminals, by their text.
@@ -110,9 +109,7 @@ def bind(grammar: Grammar, schema: Schema | None, start: str) -> Grammar:
 def _bind_names(grammar: Grammar, schema: Schema) -> Grammar:
     if not schema.tables:
         raise UsageError(
-            Diagnostic(
-                "E0802", "the schema of `sql.select` has no tables", help="give the database that is asked about"
-            )
+            Diagnostic("E0802", "the schema of `sql.select` has no tables", help="give the database in question")
         )
     roles = _roles(schema)
     terminals, naming = _name_terminals(grammar, roles)

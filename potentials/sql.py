@@ -62,18 +62,18 @@ def ddl(db: Sqlite) -> str:
     return database(db).schema.ddl()
 
 
-@potential(prefix="closed", cost="20us", prefix_form="known_column_so_far")
+@potential(prefix="closed", cost="20us", prefix_form="_known_column_so_far")
 def known_column(c: str, q: str, db: Sqlite) -> bool:
     """Whether `c` (`name` or `table.name`) names a column of the schema, or one that `q` declares where it is used."""
     return _known_column(c, q, db, complete=True)
 
 
-def known_column_so_far(c: str, q: str, db: Sqlite) -> bool:
+def _known_column_so_far(c: str, q: str, db: Sqlite) -> bool:
     """`known_column` for a prefix: what the rest may declare counts as known."""
     return _known_column(c, q, db, complete=False)
 
 
-@potential(prefix="closed", cost="20us", prefix_form="known_table_so_far")
+@potential(prefix="closed", cost="20us", prefix_form="_known_table_so_far")
 def known_table(t: str, q: str, db: Sqlite) -> bool:
     """Whether `t` names a table or view of the schema, or a CTE of `q`."""
     from smcdsl.potentials._sql_database import database
@@ -83,7 +83,7 @@ def known_table(t: str, q: str, db: Sqlite) -> bool:
     return name in database(db).schema.columns_of or name in read(q).declared
 
 
-def known_table_so_far(t: str, q: str, db: Sqlite) -> bool:
+def _known_table_so_far(t: str, q: str, db: Sqlite) -> bool:
     """`known_table` for a prefix: inside a WITH, a later CTE may still be called so."""
     from smcdsl.potentials._sql_text import read
 
@@ -93,7 +93,7 @@ def known_table_so_far(t: str, q: str, db: Sqlite) -> bool:
     return frame.clause == "WITH" or known_table.function(t, q, db)
 
 
-@potential(prefix="closed", cost="50us", prefix_form="resolves_so_far", explanation="why_not")
+@potential(prefix="closed", cost="50us", prefix_form="_resolves_so_far", explanation="_why_not")
 def resolves(q: str, db: Sqlite, identifiers: str = "legacy") -> bool:
     """Whether SQLite compiles `q`: names, scopes, calls, widths of set operations and subqueries.
 
@@ -105,23 +105,23 @@ def resolves(q: str, db: Sqlite, identifiers: str = "legacy") -> bool:
     return _compile_error(q, db, identifiers) is None
 
 
-def resolves_so_far(q: str, db: Sqlite, identifiers: str = "legacy") -> bool:
+def _resolves_so_far(q: str, db: Sqlite, identifiers: str = "legacy") -> bool:
     """`resolves` for a text that ends where a clause ends: no if every completion is wrong."""
     return _prefix_error(q, db, identifiers) is None
 
 
-@potential(prefix="closed", cost="200us", prefix_form="runs_so_far", explanation="why_not")
+@potential(prefix="closed", cost="200us", prefix_form="_runs_so_far", explanation="_why_not")
 def runs(q: str, db: Sqlite) -> bool:
     """Whether `q` is one SELECT statement and runs to its end, within the limits, without an error."""
     return _run_error(q, db) is None
 
 
-def runs_so_far(q: str, db: Sqlite) -> bool:
+def _runs_so_far(q: str, db: Sqlite) -> bool:
     """`resolves` for a text that ends where a clause ends."""
     return _prefix_error(q, db, "legacy") is None
 
 
-@potential(prefix="none", cost="200us", explanation="why_not")
+@potential(prefix="none", cost="200us", explanation="_why_not")
 def returns_rows(q: str, db: Sqlite) -> Weight:
     """1 if `q` returns a row, 0.1 if it returns none, 0 if it does not run."""
     from smcdsl.potentials._sql_database import database
@@ -172,7 +172,7 @@ def grouped(q: str, db: Sqlite) -> bool:
         return True
 
 
-def why_not(q: str, db: Sqlite, *_: Any, prefix: bool = False) -> str | None:
+def _why_not(q: str, db: Sqlite, *_: Any, prefix: bool = False) -> str | None:
     """SQLite's own words for what is wrong with `q`, or None."""
     return _prefix_error(q, db, "legacy") if prefix else _run_error(q, db)
 

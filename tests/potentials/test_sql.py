@@ -67,21 +67,21 @@ def test_a_query_resolves_and_runs_if_sqlite_compiles_it(concerts, query, right)
     assert sql.resolves(query, concerts) is right
     assert sql.runs(query, concerts) is right
     assert (sql.returns_rows(query, concerts) > 0) is right
-    assert (sql.why_not(query, concerts) is None) is right
+    assert (sql.runs.explain((query, concerts)) is None) is right
 
 
 def test_a_query_may_resolve_and_not_run(concerts):
     overflow = "SELECT sum(9223372036854775807) FROM singer"
     assert sql.resolves(overflow, concerts)
     assert not sql.runs(overflow, concerts)
-    assert sql.why_not(overflow, concerts) == "integer overflow"
+    assert sql.runs.explain((overflow, concerts)) == "integer overflow"
 
 
 def test_strict_identifiers_do_not_read_an_unknown_name_as_a_string(concerts):
     assert sql.resolves('SELECT "nam" FROM singer', concerts)
     assert not sql.resolves('SELECT "nam" FROM singer', concerts, "strict")
     assert sql.resolves('SELECT "name" AS "a b" FROM singer ORDER BY "a b"', concerts, "strict")
-    assert not sql.resolves_so_far('SELECT "nam" FROM singer', concerts, "strict")
+    assert not sql.resolves.prefix_function('SELECT "nam" FROM singer', concerts, "strict")
 
 
 def test_a_query_without_rows_weighs_a_tenth(concerts):
@@ -142,15 +142,15 @@ def test_a_gold_query_that_does_not_run_is_an_error(concerts):
 )
 def test_a_column_is_known_by_the_schema_or_by_declaration(concerts, column, query, known, so_far):
     assert sql.known_column(column, query, concerts) is known
-    assert sql.known_column_so_far(column, query, concerts) is so_far
+    assert sql.known_column.prefix_function(column, query, concerts) is so_far
 
 
 def test_a_table_is_known_by_the_schema_or_as_a_cte(concerts):
     assert sql.known_table("SINGER", "SELECT 1 FROM SINGER", concerts)
     assert not sql.known_table("singers", "SELECT 1 FROM singers", concerts)
     assert sql.known_table("c", "WITH c AS (SELECT 1) SELECT * FROM c", concerts)
-    assert sql.known_table_so_far("d", "WITH c AS (SELECT 1 FROM d", concerts)
-    assert not sql.known_table_so_far("d", "WITH c AS (SELECT 1) SELECT 1 FROM d", concerts)
+    assert sql.known_table.prefix_function("d", "WITH c AS (SELECT 1 FROM d", concerts)
+    assert not sql.known_table.prefix_function("d", "WITH c AS (SELECT 1) SELECT 1 FROM d", concerts)
 
 
 @pytest.mark.parametrize(
@@ -225,7 +225,7 @@ def test_hostile_queries_are_refused_soon_and_leave_no_trace(concerts, query, tm
     before = Path(concerts).read_bytes()
     start = time.perf_counter()
     assert not sql.runs(query, concerts)
-    assert sql.resolves_so_far(query, concerts) in (True, False)
+    assert sql.resolves.prefix_function(query, concerts) in (True, False)
     assert time.perf_counter() - start < 4
     assert sql.returns_rows(query, concerts) == 0
     assert Path(concerts).read_bytes() == before

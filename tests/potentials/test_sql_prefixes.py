@@ -18,7 +18,7 @@ from tests.spider import names, needs_spider, rows, unpacked
 def check_prefixes(marked: str, path: str) -> None:
     query, prefixes = boundaries(marked)
     if sql.resolves(query, path):
-        assert [prefix for prefix in prefixes if not sql.resolves_so_far(prefix, path)] == []
+        assert [prefix for prefix in prefixes if not sql.resolves.prefix_function(prefix, path)] == []
 
 
 UNHURRIED = settings(
@@ -79,7 +79,7 @@ def test_no_prefix_of_a_right_query_is_rejected_in_thousands(concerts, marked):
     ],
 )
 def test_a_prefix_is_judged_as_far_as_it_goes(concerts, prefix, alive):
-    assert sql.resolves_so_far(prefix, concerts) is alive
+    assert sql.resolves.prefix_function(prefix, concerts) is alive
     assert sql.runs.prefix_function(prefix, concerts) is alive
     assert (sql.runs.explain((prefix, concerts), prefix=True) is None) is alive
 
@@ -102,7 +102,7 @@ def test_gold_queries_survive_every_boundary(folder):
         prefix
         for row in gold
         for prefix in cuts(row["query"])
-        if not sql.resolves_so_far(prefix, unpacked(row["db_id"], folder))
+        if not sql.resolves.prefix_function(prefix, unpacked(row["db_id"], folder))
     ]
     assert rejected == []
     assert sum(len(cuts(row["query"])) for row in gold) > 900
@@ -134,7 +134,7 @@ def test_most_wrong_names_are_noticed_before_the_end_and_all_at_the_end(folder, 
         wrong = mutate(kind, row["query"], names(row["db_id"]), chance) if row["has_db"] else None
         if wrong is not None:
             path = unpacked(row["db_id"], folder)
-            early = not all(sql.resolves_so_far(prefix, path) for prefix in cuts(wrong))
+            early = not all(sql.resolves.prefix_function(prefix, path) for prefix in cuts(wrong))
             outcomes["early" if early else "missed" if sql.resolves(wrong, path) else "late"] += 1
     assert outcomes.total() > 180
     assert outcomes["early"] / outcomes.total() >= CAUGHT[kind]
