@@ -160,6 +160,27 @@ def dead_ends() -> Case:
     return Case(made, model, {"q": language(["a", "ab", "abb", "ba", "bab"])})
 
 
+def chat() -> Case:
+    """Two exchanges; the model's own end of turn stands for the first token of the closing."""
+    template = {"user": [[2], [3]], "assistant": [[4], [6, 3]]}
+    made = program(
+        turn("user", "ab"),
+        turn("assistant", text(hole("q"))),
+        turn("user", text("b", insert("q"))),
+        turn("assistant", text("a", hole("r"), ";a")),
+        returns="r",
+    )
+    model = toy(["a", "b", "<u>", "<t>", "<m>", ";"], order=2, seed=12, chat=template)
+    return Case(made, model, {"q": language(["a", "ba"]), "r": language(["b", "a"])})
+
+
+def forgotten() -> Case:
+    """`_` holes bind nothing; two of them tell apart by their keys."""
+    made = program(turn("text", text(hole("_"), ";"), text(hole("_", key="_ 2"), ";b"), text(hole("q"))), returns="q")
+    languages = {"_": language(["a", "b"]), "_ 2": language(["ab"]), "q": language(["a", "b"])}
+    return Case(made, toy(["a", "b", ";"], seed=13), languages)
+
+
 def tempered() -> Case:
     case = one_hole()
     case.program = program(*case.program.body, temperature=0.6)
@@ -179,6 +200,8 @@ CASES: dict[str, Callable[[], Case]] = {
         loops,
         dead_ends,
         tempered,
+        chat,
+        forgotten,
     )
 }
 
