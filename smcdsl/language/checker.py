@@ -9,6 +9,7 @@ from typing import TypeVar
 
 from smcdsl.errors import Diagnostic, Span
 from smcdsl.language import fitting, mistakes, syntax
+from smcdsl.language import mistakes_judging as judging
 from smcdsl.language import mistakes_transcript as wording
 from smcdsl.language.costs import slow_factor
 from smcdsl.language.endings import check_endings
@@ -285,7 +286,7 @@ class _Checker:
         if declaration is None:
             if name not in self.report.silent:
                 near = closest(name, self.module.grammars)
-                self.report.add(mistakes.undefined_rule(name, item.grammar.span, near, None))
+                self.report.add(judging.undefined_rule(name, item.grammar.span, near, None))
             return False
         if declaration.parameters:
             names = [each.name.text for each in declaration.parameters]
@@ -337,12 +338,12 @@ class _Checker:
         self._ambiguous()
         for key, declared in self.holes.declared.items():
             if declared.name != "_" and declared.name not in transcript.used and key == declared.name:
-                self.report.add(mistakes.never_used(declared.name, _name_span(declared.span, declared.name)))
+                self.report.add(judging.never_used(declared.name, _name_span(declared.span, declared.name)))
         roots: list[GrammarExpression] = [each.grammar for each in self.holes.declared.values()]
         roots += transcript.grammar_roots
         roots += [DeclaredReference(each.grammar, "") for test in tests for each in test.grammars]
         for name, span in self.grammars.unused(roots):
-            self.report.add(mistakes.rule_never_used(name, span))
+            self.report.add(judging.rule_never_used(name, span))
 
     def _ambiguous(self) -> None:
         for key in self.holes.looked_at:
@@ -351,7 +352,7 @@ class _Checker:
                 continue
             if self.facts.may_be_ambiguous(declared.closed):
                 span = declared.grammar.span or declared.span
-                self.report.add(mistakes.may_be_ambiguous(span.text if len(span.text) < 30 else declared.name, span))
+                self.report.add(judging.may_be_ambiguous(span.text if len(span.text) < 30 else declared.name, span))
 
 
 def _first(found: list[_Declared]) -> _Declared | None:

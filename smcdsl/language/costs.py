@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from smcdsl.errors import Diagnostic
-from smcdsl.language import mistakes
+from smcdsl.language import mistakes_judging as judging
 from smcdsl.language.factors import FactorUse, judging_calls
 from smcdsl.language.holes import Holes
 from smcdsl.program.grammar import Limit
@@ -33,7 +33,7 @@ def slow_factor(use: FactorUse, holes: Holes, profile: InferenceProfile) -> Diag
         sites = _sites(boundary.name, tokens)
         total = sites * profile.particles * cost / workers
         if total > LONGEST_SECONDS:
-            return mistakes.slow(
+            return judging.slow(
                 boundary.span,
                 sites,
                 profile.particles,

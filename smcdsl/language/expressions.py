@@ -12,6 +12,7 @@ from typing import Literal
 
 from smcdsl.errors import Diagnostic, Span
 from smcdsl.language import fitting, mistakes
+from smcdsl.language import mistakes_judging as judging
 from smcdsl.language.fitting import EVERYTHING, Interval
 from smcdsl.language.suggestions import closest
 from smcdsl.language.symbols import ExpressionPotential, Report, Value
@@ -397,7 +398,7 @@ def _widened(type_: Type) -> Type:
 def _call(expression: tree.Call, scope: Scope) -> Typed:
     name = ".".join(expression.path)
     if expression.path == ("py",):
-        scope.report.add(mistakes.python_outside_potential(expression.path_span))
+        scope.report.add(judging.python_outside_potential(expression.path_span))
         return Typed(expression, ANY)
     callee = scope.functions.resolve(expression.path, expression.path_span)
     arguments = (
@@ -436,11 +437,11 @@ def _is_potential(callee: Callee) -> bool:
 
 def _misplaced(expression: tree.Call, scope: Scope) -> None:
     if scope.where == "condition":
-        scope.report.add(mistakes.potential_decides_a_branch(expression.span))
+        scope.report.add(judging.potential_decides_a_branch(expression.span))
     elif scope.where == "limit":
-        scope.report.add(mistakes.where_calls_a_potential(expression.path_span, expression.span.text))
+        scope.report.add(judging.where_calls_a_potential(expression.path_span, expression.span.text))
     else:
-        scope.report.add(mistakes.potential_outside_factor(expression.span, _PLACES[scope.where]))
+        scope.report.add(judging.potential_outside_factor(expression.span, _PLACES[scope.where]))
 
 
 def _builtin_call(expression: tree.Call, callee: Builtin, scope: Scope) -> Typed:
@@ -510,7 +511,7 @@ def match_arguments(
     if sound and (len(positional) > len(parameters) or missing):
         shown_missing = missing if any(argument.name for argument in expression.arguments) else []
         scope.report.add(
-            mistakes.wrong_number_of_arguments(
+            judging.wrong_number_of_arguments(
                 name, expression.span, len(expression.arguments), _takes(parameters), declared, shown_missing
             )
         )

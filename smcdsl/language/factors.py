@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from smcdsl.errors import Edit, Span
 from smcdsl.language import fitting, mistakes
+from smcdsl.language import mistakes_judging as judging
 from smcdsl.language.expressions import Typed, check_expression, mentioned
 from smcdsl.language.symbols import Value
 from smcdsl.program import expressions as tree
@@ -94,11 +95,11 @@ class FactorChecker:
         if value is None or value.condition:
             return
         if value.kind != "hole":
-            self.report.add(mistakes.each_needs_sites(written, source.span, "this is not a hole"))
+            self.report.add(judging.each_needs_sites(written, source.span, "this is not a hole"))
         elif isinstance(source, tree.Field):
             self._rule_of(value, source.name, source.name_span)
         elif not value.collects:
-            self.report.add(mistakes.each_needs_sites(written, source.span, "the rule is missing"))
+            self.report.add(judging.each_needs_sites(written, source.span, "the rule is missing"))
         if factor.boundaries:
             self._at_beside_each(factor, each, written)
 
@@ -114,7 +115,7 @@ class FactorChecker:
     def _at_beside_each(self, factor: st.Factor, each: st.Each, source: str) -> None:
         span = _at_span(factor, each.source.span.end)
         remove = Edit(Span(span.source, each.source.span.end, span.end), "")
-        self.report.add(mistakes.at_beside_each(each.variable, source, span, span.text, remove))
+        self.report.add(judging.at_beside_each(each.variable, source, span, span.text, remove))
 
     # ---- at
 
@@ -144,13 +145,13 @@ class FactorChecker:
             self.transcript.expression(name, "factor")
             value = flow.get(named)
             if value is not None and value.kind != "hole":
-                self.report.add(mistakes.at_without_hole(boundary.span))
+                self.report.add(judging.at_without_hole(boundary.span))
                 return None
             return value
         holes = [flow[name.name] for name in mentioned(expression) if name.name in flow]
         holes = [value for value in holes if value.kind == "hole"]
         if not holes and not self.report.has_errors:
-            self.report.add(mistakes.at_without_hole(boundary.span))
+            self.report.add(judging.at_without_hole(boundary.span))
         return holes[-1] if holes else None
 
     def _may_look(
@@ -174,12 +175,12 @@ class FactorChecker:
                     f"declares `prefix: {prefix}`" if prefix != "none" else "has no prefix form",
                 )
             if prefix == "closed":
-                self.report.add(mistakes.only_judges_at_boundaries(signature.name, boundary.span, hole.name, declared))
+                self.report.add(judging.only_judges_at_boundaries(signature.name, boundary.span, hole.name, declared))
             else:
                 whole = _at_span(factor, factor.expression.span.end)
                 remove = Edit(Span(whole.source, factor.expression.span.end, whole.end), "")
                 self.report.add(
-                    mistakes.only_judges_finished_text(
+                    judging.only_judges_finished_text(
                         signature.name, boundary.span, hole.name, declared, remove, whole.text
                     )
                 )
@@ -189,7 +190,7 @@ class FactorChecker:
         key = self.transcript.flow[boundary.hole].hole if boundary.hole in self.transcript.flow else ""
         outline = self.transcript.holes.outlines.get(key)
         example = outline.parts[0] if outline is not None and outline.parts else "token"
-        self.report.add(mistakes.guide_without_effect(boundary.span, example))
+        self.report.add(judging.guide_without_effect(boundary.span, example))
 
 
 def judging_calls(expression: Expression, holes: Set[str]) -> list[FunctionCall]:

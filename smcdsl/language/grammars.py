@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from smcdsl.errors import Span
 from smcdsl.language import mistakes, syntax
+from smcdsl.language import mistakes_judging as judging
 from smcdsl.language.expressions import Scope, argument_mistake, check_expression, mentioned
 from smcdsl.language.potentials import read_parameters
 from smcdsl.language.resolver import Module
@@ -204,7 +205,7 @@ class _Resolver:
             if value is None or value.kind == "input" or value.name in self.parameters:
                 continue
             if value.constant is None:
-                self.report.add(mistakes.grammar_depends_on_the_run(name.name, name.span, value.span))
+                self.report.add(judging.grammar_depends_on_the_run(name.name, name.span, value.span))
             else:
                 constants[name.name] = value.constant
         return substituted(expression, constants) if constants else expression
@@ -214,7 +215,7 @@ class _Resolver:
         assert span is not None, "references of a program have places"
         path = node.path
         if path in _LATER_NOTATIONS and ".".join(path[:1]) not in self.module.libraries:
-            self.report.add(mistakes.notation_of_a_later_version(node.name, span))
+            self.report.add(judging.notation_of_a_later_version(node.name, span))
             return _gap(span)
         if path == ("lark",) and node.arguments is not None:
             return self._lark(node.arguments, span)
@@ -235,7 +236,7 @@ class _Resolver:
         name = node.path[0]
         if name in self.local:
             if node.arguments:
-                self.report.add(mistakes.arguments_for_plain_rule(name, span))
+                self.report.add(judging.arguments_for_plain_rule(name, span))
             passed = tuple((each, tree.Name(span, each)) for each in self.parameters)
             return DeclaredReference(self.key, name, passed, span=span)
         if name in self.module.grammars:
@@ -251,7 +252,7 @@ class _Resolver:
         line = None
         if near is not None:
             line, _ = places[near].source.position(places[near].start)
-        self.report.add(mistakes.undefined_rule(name, span, near, line))
+        self.report.add(judging.undefined_rule(name, span, near, line))
 
     def _declared(self, declared: syntax.GrammarSyntax, key: str, node: Reference, span: Span) -> GrammarExpression:
 
@@ -282,12 +283,12 @@ class _Resolver:
                 shown = "lark(path, start: str)"
                 self.report.add(mistakes.unknown_parameter("lark", name, argument.name_span, near, shown))
             elif not isinstance(argument.value, tree.Constant) or not isinstance(argument.value.value, str):
-                self.report.add(mistakes.bad_notation_argument("lark", argument.value.span, "this is no written text"))
+                self.report.add(judging.bad_notation_argument("lark", argument.value.span, "this is no written text"))
             else:
                 texts[name] = argument.value
         if "path" not in texts:
             if not arguments:
-                self.report.add(mistakes.bad_notation_argument("lark", span, "the path is missing"))
+                self.report.add(judging.bad_notation_argument("lark", span, "the path is missing"))
             return _gap(span)
         start = str(texts["start"].value) if "start" in texts else "start"
         return self._lark_file(str(texts["path"].value), start, texts["path"].span, span)
@@ -320,7 +321,7 @@ class _Resolver:
             place = argument.name_span or argument.value.span
             typed = check_expression(argument.value, self._scope())
             if not names:
-                self.report.add(mistakes.arguments_for_plain_rule(signature.name, span))
+                self.report.add(judging.arguments_for_plain_rule(signature.name, span))
             elif name is None or name not in names:
                 near = closest(name, names) if name else None
                 self.report.add(mistakes.unknown_parameter(signature.name, name or "...", place, near, shown))

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from smcdsl.errors import CompileError, Diagnostic, Span
 from smcdsl.language import mistakes
+from smcdsl.language import mistakes_judging as judging
 from smcdsl.language.grammars import Grammars
 from smcdsl.language.suggestions import closest
 from smcdsl.language.symbols import Report, Value
@@ -157,7 +158,7 @@ class Holes:
         if lengths is None:
             return problem
         others = [(item.span, f"`{_brief(item.span)}` is {_length(*lengths)}")]
-        return mistakes.empty_grammar(limits[0].span, _limit(limits[0]), others)
+        return judging.empty_grammar(limits[0].span, _limit(limits[0]), others)
 
     def _literals(self, grammar: GrammarExpression) -> list[LiteralText]:
         """Literal texts that the grammar is made of."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from smcdsl.errors import Span
 from smcdsl.language import mistakes, mistakes_transcript, syntax
+from smcdsl.language import mistakes_judging as judging
 from smcdsl.language.expressions import Scope, check_expression
 from smcdsl.language.fitting import is_number, is_yes_or_no
 from smcdsl.language.suggestions import closest
@@ -34,7 +35,7 @@ def define_potential(declaration: syntax.PotentialSyntax, module: Module) -> Exp
     if isinstance(declaration.expression, Call) and declaration.expression.path == ("py",):
         return _python(declaration, declaration.expression, parameters, module)
     if declaration.settings:
-        module.report.add(mistakes.facts_of_an_expression(declaration.settings[0].name.span))
+        module.report.add(judging.facts_of_an_expression(declaration.settings[0].name.span))
     return _expression(declaration, parameters, module)
 
 
@@ -84,11 +85,11 @@ def _python(
     values = [argument.value for argument in call.arguments if argument.name is None]
     target = values[0] if len(values) == 1 == len(call.arguments) else None
     if not isinstance(target, Constant) or not isinstance(target.value, str):
-        module.report.add(mistakes.bad_python_reference(call.span, "one text is needed"))
+        module.report.add(judging.bad_python_reference(call.span, "one text is needed"))
         return None
     path, colon, function = target.value.rpartition(":")
     if not colon or not path.endswith(".py") or not function.isidentifier():
-        module.report.add(mistakes.bad_python_reference(target.span, "a file and a function are needed"))
+        module.report.add(judging.bad_python_reference(target.span, "a file and a function are needed"))
         return None
     found = _find(path, function, target.span, len(parameters), declaration, module)
     if found is None:
@@ -139,7 +140,7 @@ def _find(
     if not required <= count <= len(found.parameters):
         takes = str(required) if required == len(found.parameters) else f"{required} to {len(found.parameters)}"
         module.report.add(
-            mistakes.wrong_number_of_arguments(
+            judging.wrong_number_of_arguments(
                 declaration.name.text, declaration.name.span, count, takes, found.declared
             )
         )
@@ -170,7 +171,7 @@ def _facts(declaration: syntax.PotentialSyntax, module: Module) -> PotentialFact
         values[name] = _fact_value(setting.value)
     facts, wrong = facts_of(values)
     for name, reason in wrong.items():
-        module.report.add(mistakes.fact_not_understood(name, places[name].value.span, reason))
+        module.report.add(judging.fact_not_understood(name, places[name].value.span, reason))
     if "prefix" in places:
         setting = places["prefix"]
         module.fact_spans[declaration.name.text] = setting.name.span.to(setting.value.span)

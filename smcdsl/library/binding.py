@@ -246,6 +246,8 @@ class _Closing:
     rules: dict[str, GrammarExpression] = field(default_factory=dict)
     names: dict[Hashable, str] = field(default_factory=dict)
     boundaries: list[str] = field(default_factory=list)
+    instances: dict[tuple[str, str], str] = field(default_factory=dict)
+    boundary_of: dict[str, str] = field(default_factory=dict)
     problems: list[Diagnostic] = field(default_factory=list)
     library: str = ""
     whole: tuple[str, ...] = ()
@@ -294,6 +296,7 @@ class _Closing:
             start=start,
             rules=self.rules,
             boundaries=tuple(self.boundaries),
+            boundary_of=self.boundary_of,
             conditions=tuple(conditions),
             filters=tuple(filters),
             value_type=value_type,
@@ -356,7 +359,11 @@ class _Closing:
         if key in self.names:
             return key, self.names[key]
         plain = reference.rule or reference.declaration
-        return key, self._unique(plain.rpartition(".")[2], f"{reference.declaration}.{reference.rule}".rstrip("."))
+        name = self._unique(plain.rpartition(".")[2], f"{reference.declaration}.{reference.rule}".rstrip("."))
+        first = self.instances.setdefault((reference.declaration, reference.rule), name)
+        if name != first and first in self.boundaries:  # with other arguments, but the rule that `at` names
+            self.boundary_of[name] = first
+        return key, name
 
     def _arguments_key(self, reference: DeclaredReference, scope: Environment) -> Hashable:
         if self.environment is None:
