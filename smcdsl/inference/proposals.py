@@ -1,7 +1,7 @@
 """Proposals: extend unfinished holes by one token, with the correction that keeps the weight proper.
 
 `mask` draws from the model's law restricted to the allowed tokens and multiplies the weight by the
-probability of all of them together, the local normaliser (fully adapted: INFERENCE 1.3). `lm` draws from
+probability of all of them together, the local normaliser (the fully adapted proposal). `lm` draws from
 the model's law and multiplies by whether the token was allowed. One row of logprobs decides both the
 draw and the weight.
 """
@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from time import perf_counter
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -60,11 +60,11 @@ class Particular:
     slots: NDArray[np.int64]
 
 
-def log_probabilities(logprobs: NDArray[np.floating], temperature: float) -> NDArray[np.float64]:
-    """The model's law after the program's temperature, in float64."""
-    rows = logprobs.astype(np.float64)
+def log_probabilities(logprobs: NDArray[np.floating[Any]], temperature: float) -> NDArray[np.floating[Any]]:
+    """The model's law after the program's temperature; normalised anew in float64 where that is not 1."""
     if temperature == 1.0:
-        return rows
+        return logprobs
+    rows = logprobs.astype(np.float64)
     rows /= temperature
     rows -= rows.max(axis=1, keepdims=True)
     rows -= np.log(np.exp(rows).sum(axis=1, keepdims=True))
@@ -73,7 +73,7 @@ def log_probabilities(logprobs: NDArray[np.floating], temperature: float) -> NDA
 
 def propose(
     kind: Literal["mask", "lm"],
-    log_rows: NDArray[np.float64],
+    log_rows: NDArray[np.floating[Any]],
     automata: list[Automaton],
     rows: Rows,
     who: Particular,
@@ -89,10 +89,11 @@ def propose(
         allowed = _allowed(automata, rows.automata[chunk], rows.states[chunk], log_rows.shape[1])
         seconds.masks += perf_counter() - started
         started = perf_counter()
-        law = np.exp(log_rows[rows.logprobs[chunk]])
+        law = _exponentials(log_rows, rows.logprobs[chunk])
         if kind == "mask":
-            law[~allowed] = 0.0
-        edges = np.cumsum(law, axis=1)
+            law *= allowed
+        # float32 terms, float64 sums: log normalisers within 2e-6.
+        edges = np.cumsum(law, axis=1, dtype=np.float64)
         own = who.rows[particles] - chunk.start
         numbers = draws.uniforms(
             Purpose.TOKEN,
@@ -109,6 +110,13 @@ def propose(
         tokens[particles], log_weights[particles] = drawn, weights
         seconds.sampling += perf_counter() - started
     return Drawn(tokens, log_weights)
+
+
+def _exponentials(log_rows: NDArray[np.floating[Any]], rows: NDArray[np.int64]) -> NDArray[np.floating[Any]]:
+    """exp of chosen rows, without a copy where all are chosen in order."""
+    if len(rows) == len(log_rows) and np.array_equal(rows, np.arange(len(rows))):
+        return np.exp(log_rows)
+    return np.exp(log_rows[rows])
 
 
 def _breakpoints(edges: NDArray[np.float64], rows: NDArray[np.int64]) -> Callable[[], Iterator[NDArray[np.float64]]]:

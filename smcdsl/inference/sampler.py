@@ -175,7 +175,7 @@ class Sampler:
         self._extend(active, rows, row_frames, row_prefixes, situation, tokens, log_weights)
 
     def _draw(
-        self, log_rows: NDArray[np.float64], rows: Rows, own: NDArray[np.int64], slots: NDArray[np.int64]
+        self, log_rows: NDArray[np.floating[Any]], rows: Rows, own: NDArray[np.int64], slots: NDArray[np.int64]
     ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
         """Tokens of particles that write a hole."""
         groups, places = np.divmod(slots, self.particles.num_particles)
@@ -195,7 +195,7 @@ class Sampler:
 
     def _observe(
         self,
-        log_rows: NDArray[np.float64],
+        log_rows: NDArray[np.floating[Any]],
         situation: Rows,
         row_frames: NDArray[np.int64],
         rows: NDArray[np.int64],
