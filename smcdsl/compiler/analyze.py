@@ -14,6 +14,7 @@ from typing import TypeVar
 from smcdsl.compiler import mistakes
 from smcdsl.compiler.dfa import DEFAULT_STATE_LIMIT, NotRegular, TooLarge, from_expression
 from smcdsl.compiler.languages import (
+    ANALYSIS_LIMIT,
     Language,
     LexedLanguage,
     ScannerlessLanguage,
@@ -188,15 +189,19 @@ def _finishes(expression: GrammarExpression, finishing: set[str]) -> bool:
     return all(_finishes(part, finishing) for part in children(expression))
 
 
-def too_large(grammar: Grammar, limit: int = DEFAULT_STATE_LIMIT) -> Diagnostic:
-    """E0409 for a grammar that passed `limit` states: its largest rule or terminal, and what makes it so."""
+def too_large(grammar: Grammar, limit: int = DEFAULT_STATE_LIMIT, effort: int = ANALYSIS_LIMIT) -> Diagnostic:
+    """E0409 for a grammar that passed `limit` states: its largest rule or terminal, and what makes it so.
+
+    Rules are measured up to `effort` states.
+    """
+    effort = min(effort, limit)
     sizes: dict[str, int | None] = {}
     bodies: dict[str, GrammarExpression] = {**grammar.rules, **_definitions(grammar.terminals.values())}
     components = recursive_components(grammar.rules)
     for name, body in bodies.items():
         if name not in components:
             try:
-                sizes[name] = len(from_expression(body, {} if name in grammar.terminals else grammar.rules, limit))
+                sizes[name] = len(from_expression(body, {} if name in grammar.terminals else grammar.rules, effort))
             except TooLarge:
                 sizes[name] = None
             except (NotRegular, RegexError):
@@ -206,7 +211,7 @@ def too_large(grammar: Grammar, limit: int = DEFAULT_STATE_LIMIT) -> Diagnostic:
     inner = [name for name in past if not any(r.name in past for r in references(bodies[name]))]
     worst = inner[0] if inner else max(sizes, key=lambda name: sizes[name] or 0, default="")
     reason = _largest_count(bodies[worst]) if worst else ""
-    return mistakes.too_large(grammar.span, limit, worst, sizes.get(worst), reason)
+    return mistakes.too_large(grammar.span, limit, worst, sizes.get(worst), effort, reason)
 
 
 def _definitions(terminals: Iterable[Terminal]) -> dict[str, GrammarExpression]:

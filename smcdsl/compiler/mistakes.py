@@ -98,19 +98,20 @@ def special_token(name: str, span: Span | None) -> Diagnostic:
     )
 
 
-def too_large(span: Span | None, limit: int, rule: str, size: int | None, reason: str) -> Diagnostic:
+def too_large(span: Span | None, limit: int, rule: str, size: int | None, effort: int, reason: str) -> Diagnostic:
     """E0409: more automaton states than allowed.
 
     Args:
         span: the grammar.
         limit: the states allowed.
         rule: the rule with the most states, or empty.
-        size: how many it has; None if it passes the limit alone.
+        size: how many it has; None if more than `effort`.
+        effort: where counting stopped.
         reason: the part of the rule that is to blame, or empty.
     """
     notes: tuple[str, ...] = ()
     if rule:
-        states = f"more than {limit:,}" if size is None else f"{size:,}"
+        states = f"more than {effort:,}" if size is None else f"{size:,}"
         notes = (f"rule `{rule}` alone has {states} states" + (f", because of `{reason}`" if reason else ""),)
     drop = f"lower or drop `{reason}` there" if reason else "make the grammar smaller"
     return Diagnostic(
