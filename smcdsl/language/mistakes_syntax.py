@@ -100,13 +100,19 @@ def closes_nothing(closer: Span) -> Diagnostic:
     )
 
 
-def unclosed_text_block(opener: Span, possible_end: int | None) -> Diagnostic:
-    """A block without its closing quotes; `possible_end` is a line that ends in two quotes."""
+def unclosed_text_block(opener: Span, possible_end: int | None, after: Span | None = None) -> Diagnostic:
+    """A block without its closing quotes.
+
+    `possible_end` is a line that ends in two quotes; `after` is where indentation says that the text ends.
+    """
+    labels = [_primary(opener, 'opened here; no matching `"""` in the rest of the file')]
+    if after is not None:
+        labels.append(_primary(after, 'the `"""` is probably missing after this line'))
     note = f'line {possible_end} ends in `""`, which may be the intended end'
     return Diagnostic(
         "E0104",
         "this text block is never closed",
-        (_primary(opener, 'opened here; no matching `"""` in the rest of the file'),),
+        tuple(labels),
         notes=(note,) if possible_end is not None else (),
     )
 

@@ -94,9 +94,9 @@ class Reader:
     fresh: bool = True
     """No token of the next statement has been read."""
     previous: Token | None = None
+    laid_out: Token | None = None
+    """The last token that the layout has let through."""
     braces: list[Brace] = field(default_factory=list)
-    lines: list[tuple[Token, tuple[Token, ...]]] = field(default_factory=list)
-    """First token of every line at depth zero of brackets, and the braces open before it."""
 
     def __post_init__(self) -> None:
         self.text = self.source.text[self.base : self.end]
@@ -110,24 +110,32 @@ class Reader:
 
     def read(self, recover) -> Tree[Token] | None:  # type: ignore[no-untyped-def]
         """Read it all; `recover(reader, token)` is called for each token that does not fit."""
+        failing: Token | None = None
         while not self.given_up:
             try:
+                if failing is not None:
+                    token, failing = failing, None
+                    recover(self, token)
                 for token in self.parser.lexer_thread.lex(self.parser.parser_state):
                     self.take(token)
                 self._finish()
                 break
             except UnexpectedToken as error:
-                recover(self, error.token)
+                failing = error.token
             except UnexpectedCharacters as error:
-                recover(self, self._odd_token(error.pos_in_stream))
+                failing = self._odd_token(error.pos_in_stream)
         return self.result
 
     def take(self, token: Token) -> None:
         """Pass a token of the lexer on; raises UnexpectedToken."""
         while self.pending and (token.start_pos or 0) >= self.pending[0]:
             self._close_block(self.pending.pop(0))
+        if token is self.laid_out:  # tried before
+            self.feed(token)
+            return
         passed = self.layout.push(token)
         if passed is not None:
+            self.laid_out = passed
             self.feed(passed)
 
     def feed(self, token: Token) -> None:
@@ -269,6 +277,7 @@ class Trial:
         conf.callbacks = {}  # type: ignore[assignment]
         self.parser.parser_state.parse_conf = conf
         self.layout = reader.layout.copy()
+        self.laid_out = reader.laid_out
 
     def undo(self, count: int) -> None:
         """Take back shifted tokens."""
@@ -281,7 +290,7 @@ class Trial:
 
     def feed(self, token: Token) -> bool:
         """Whether the parser takes the token."""
-        passed = self.layout.push(token)
+        passed = token if token is self.laid_out else self.layout.push(token)
         if passed is None:
             return True
         try:

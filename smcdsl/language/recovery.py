@@ -17,7 +17,7 @@ from smcdsl.errors import Diagnostic
 from smcdsl.language import mistakes_syntax as mistakes
 from smcdsl.language import structure
 from smcdsl.language.layout import NEWLINE
-from smcdsl.language.reading import END, ODD, Reader, Restart
+from smcdsl.language.reading import END, ODD, Reader, Restart, Statement
 from smcdsl.language.spelling import (
     LEFT_OUT,
     LOOP_WORDS,
@@ -30,6 +30,7 @@ from smcdsl.language.spelling import (
 )
 
 _MAX_MISTAKES = 100
+_MAX_RESTARTS = 20
 
 _MARKS = {
     ",": "COMMA",
@@ -44,6 +45,7 @@ _MARKS = {
     "->": "ARROW",
     "in": "IN",
     "as": "AS",
+    "else": "ELSE",
 }
 """Marks that may have been forgotten, in the order in which they are tried."""
 
@@ -65,6 +67,8 @@ class Repair:
     """Where lexing goes on, if not behind the failing token."""
     skip: bool = False
     """The statement is dropped."""
+    dropped: Statement | None = None
+    """The statement that is dropped, if not the one being read."""
 
 
 @dataclass(frozen=True)
@@ -131,7 +135,8 @@ class Recovery:
         if found is None:
             return
         diagnostic, offset = found
-        if offset in self.closers and self.closers.count(offset) > len(failure.reader.lines) + 1:
+        if diagnostic.primary in [known.primary for known in self.structural] or len(self.closers) >= _MAX_RESTARTS:
+            failure.reader.given_up = True
             return
         self.structural.append(diagnostic)
         self.closers.append(offset)
@@ -144,7 +149,7 @@ class Recovery:
 def _apply(failure: Failure, repair: Repair) -> None:
     reader, token = failure.reader, failure.token
     if repair.skip:
-        _skip(failure)
+        _skip(failure, repair.dropped)
         return
     if repair.undo:
         reader.undo(repair.undo)
@@ -179,7 +184,8 @@ def _survives(failure: Failure, repair: Repair) -> bool:
     if fits and not repair.leave_out:
         fits = failure.token.type == END or trial.feed(failure.token)
         if failure.is_line_end:
-            return fits and (failure.reader.start == "file" or trial.reaches_line_end())
+            opens_block = repair.insert[-1:] == (("LBRACE", "{"),)
+            return fits and (not opens_block or trial.starts_statement())
     return fits and trial.reaches_line_end()
 
 
@@ -188,16 +194,16 @@ def _or_skip(failure: Failure, repair: Repair) -> Repair:
     return repair if _survives(failure, repair) else Repair(repair.diagnostic, skip=True)
 
 
-def _skip(failure: Failure) -> None:
+def _skip(failure: Failure, dropped: Statement | None) -> None:
     """Drop the statement and go on with the next one."""
     reader = failure.reader
     if reader.start != "file":
         reader.given_up = True
         return
-    statement = reader.current()
+    statement = dropped or reader.current()
     start = min(statement.start, failure.start) if statement.start else failure.start
     reader.drop(statement)
-    resume = structure.resume_point(reader, start, failure.end)
+    resume = structure.resume_point(reader, start, failure.start if failure.is_line_end else failure.end)
     reader.broken.append(reader.span(start, max(start, len(reader.text[:resume].rstrip()))))
     reader.move(resume)
 
@@ -209,6 +215,8 @@ def _header(failure: Failure) -> Repair | None:
     reader = failure.reader
     if "SMC" in failure.accepts and reader.previous is None and not reader.tokens and reader.start == "file":
         diagnostic = mistakes.no_edition(reader.span(failure.start, _word_end(reader.text, failure.start)))
+        if failure.token.type == "INT":
+            return Repair(diagnostic, insert=(("SMC", "smc"),))
         return Repair(diagnostic, insert=(("SMC", "smc"), ("INT", "1"), (NEWLINE, "\n")))
     if len(reader.tokens) == 1 and failure.accepts == {"INT"}:
         place = reader.span(reader.tokens[0].start_pos or 0, max(failure.end, failure.after_previous()))
@@ -239,8 +247,7 @@ def _quotes(failure: Failure) -> Repair | None:
         if failure.token.type == "BLOCK":
             return None
         opener = start + (text[start] == "r")
-        possible = structure.possible_block_end(reader, start)
-        return Repair(mistakes.unclosed_text_block(reader.span(opener, opener + 3), possible), skip=True)
+        return Repair(_unclosed_block(failure, opener), skip=True)
     if failure.token.type == ODD and text[start] == '"':
         end = structure.line_end(text, start)
         diagnostic = mistakes.unclosed_text(reader.span(start, start + 1), reader.span(end, end))
@@ -256,10 +263,16 @@ def _swallowed(failure: Failure) -> Repair | None:
     reader, token = failure.reader, failure.token
     if token.type != "BLOCK" or not structure.is_swallowed(reader, token):
         return None
-    start = failure.start + (str(token)[0] == "r")
-    possible = structure.possible_block_end(reader, failure.start)
-    diagnostic = mistakes.unclosed_text_block(reader.span(start, start + 3), possible)
-    return Repair(diagnostic, skip=True)
+    return Repair(_unclosed_block(failure, failure.start + (str(token)[0] == "r")), skip=True)
+
+
+def _unclosed_block(failure: Failure, opener: int) -> Diagnostic:
+    """A text block without end; where the text probably ends is told by quotes, else by indentation."""
+    reader = failure.reader
+    possible = structure.possible_block_end(reader, opener)
+    end = structure.last_deeper_line(reader, opener)
+    after = reader.span(end, end) if possible is None and end is not None else None
+    return mistakes.unclosed_text_block(reader.span(opener, opener + 3), possible, after)
 
 
 def _odd_quotes(failure: Failure) -> Repair | None:
@@ -313,6 +326,20 @@ def _closer_without_opener(failure: Failure) -> Repair | None:
     )
 
 
+def _header_without_value(failure: Failure) -> Repair | None:
+    """`for x in {`: the block was read as a record, because a value is missing before it."""
+    reader = failure.reader
+    if not reader.braces or not reader.braces[-1].is_record or not reader.braces[-1].spans_lines:
+        return None
+    brace = reader.braces[-1]
+    if brace.statement.keyword not in ("if", "for", "else"):
+        return None
+    diagnostic = mistakes.incomplete(
+        reader.token_span(brace.token), f"this `{brace.statement.keyword}`", "expected a value before the block"
+    )
+    return Repair(diagnostic, skip=True, dropped=brace.statement)
+
+
 def _bracket_left_open(failure: Failure) -> Repair | None:
     reader, token = failure.reader, failure.token
     brackets = reader.layout.brackets
@@ -327,7 +354,7 @@ def _bracket_left_open(failure: Failure) -> Repair | None:
     diagnostic = mistakes.unclosed_bracket(
         reader.token_span(outermost), reader.span(place, place), _closer_of(outermost)[1]
     )
-    if started_above and token.type != "RBRACE":
+    if started_above and (token.type != "RBRACE" or (reader.braces and reader.braces[-1].spans_lines)):
         closers += ((NEWLINE, "\n"),)
     return _or_skip(failure, Repair(diagnostic, insert=closers))
 
@@ -368,23 +395,27 @@ _TEXTS = frozenset({"TEXT", "STRING", "BLOCK"})
 def _entry_without_block(failure: Failure) -> Repair | None:
     """An indented line after a declaration that may have a block: its `{` is missing."""
     reader = failure.reader
-    if not reader.is_first_on_line(failure.token) or reader.indent(failure.start) == 0 or not reader.tokens:
+    if (
+        failure.token.type == "LBRACE"
+        or not reader.is_first_on_line(failure.token)
+        or reader.indent(failure.start) == 0
+        or not reader.tokens
+    ):
         return None
     if reader.statement.keyword != "potential" or reader.previous is None:
         return None
     place = failure.after_previous()
     label = "expected a `{` at the end of this line, for what stands below"
-    return Repair(mistakes.missing(reader.span(place, place), "a `{`", label), skip=True)
+    return Repair(mistakes.missing(reader.span(place, place), "`{`", label), skip=True)
 
 
 def _unknown_word(failure: Failure) -> Repair | None:
     reader, word = failure.reader, str(failure.token)
     span = reader.token_span(failure.token)
-    if failure.level == "block" or word not in LEFT_OUT:
-        if word in LOOP_WORDS:
-            rest = reader.text[failure.end : structure.line_end(reader.text, failure.end)]
-            condition = rest.split("#")[0].strip().removesuffix("{").strip()
-            return Repair(mistakes.no_such_loop(span, condition), skip=True)
+    if word in LOOP_WORDS:
+        rest = reader.text[failure.end : structure.line_end(reader.text, failure.end)]
+        condition = rest.split("#")[0].strip().removesuffix("{").strip()
+        return Repair(mistakes.no_such_loop(span, condition), skip=True)
     if word in LEFT_OUT:
         return Repair(mistakes.left_out(span, *LEFT_OUT[word]), skip=True)
     if failure.level == "file" and near_word(word, "role") == word:
@@ -478,6 +509,7 @@ _RULES: tuple[Rule, ...] = (
     _swallowed,
     _odd_quotes,
     _odd_characters,
+    _header_without_value,
     _closer_without_opener,
     _bracket_left_open,
     _first_word,
@@ -497,9 +529,9 @@ def _generic(failure: Failure) -> Repair:
 
 
 def _missing_mark(failure: Failure) -> Repair | None:
-    reader, token = failure.reader, failure.token
+    reader = failure.reader
     for mark, kind in _MARKS.items():
-        if kind not in failure.accepts or (kind == "LPAR" and token.type == "RPAR"):
+        if kind not in failure.accepts or (kind in ("LPAR", "LBRACE", "LSQB") and not _may_open(failure)):
             continue
         if kind == "DOT" and not (reader.tokens and reader.tokens[-1].type == "NAME"):
             continue
@@ -507,9 +539,14 @@ def _missing_mark(failure: Failure) -> Repair | None:
         if _survives(failure, repair):
             place = failure.after_previous()
             where = "at the end of this line" if failure.is_line_end else f"before {_name(failure)}"
-            diagnostic = mistakes.missing(reader.span(place, place), f"a `{mark}`", f"expected `{mark}` {where}")
+            diagnostic = mistakes.missing(reader.span(place, place), f"`{mark}`", f"expected `{mark}` {where}")
             return Repair(diagnostic, insert=repair.insert)
     return None
+
+
+def _may_open(failure: Failure) -> bool:
+    """Whether an opening bracket may be missing here, rather than a value."""
+    return "INT" not in failure.accepts and failure.token.type != "RPAR"
 
 
 def _superfluous(failure: Failure) -> Repair | None:
@@ -553,9 +590,7 @@ def _expected(failure: Failure) -> str:
         options.append("a value")
     elif {"REGEX", "LPAR"} <= accepts and "REPEAT" not in accepts:
         options.append("a grammar")
-    elif "TEXT" in accepts and "REQUIRE" not in accepts:
-        options.append("a text")
-    elif "STRING" in accepts and "REPEAT" not in accepts:
+    elif ("TEXT" in accepts and "REQUIRE" not in accepts) or ("STRING" in accepts and "REPEAT" not in accepts):
         options.append("a text")
     elif "NAME" in accepts and "REPEAT" not in accepts:
         options.append("a name")

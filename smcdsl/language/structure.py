@@ -208,6 +208,20 @@ def possible_block_end(reader: Reader, start: int) -> int | None:
     return None
 
 
+def last_deeper_line(reader: Reader, start: int) -> int | None:
+    """Offset of the end of the last of the lines below that are indented deeper; None if there are none."""
+    indent, found = reader.indent(start), None
+    position = _line_after(reader.text, start)
+    while position < len(reader.text):
+        end = line_end(reader.text, position)
+        if reader.text[position:end].strip():
+            if reader.indent(position) <= indent:
+                break
+            found = end
+        position = _line_after(reader.text, position)
+    return found
+
+
 def is_swallowed(reader: Reader, block: Token) -> bool:
     """Whether a text block ends where another one was meant to begin.
 
