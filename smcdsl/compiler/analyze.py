@@ -20,6 +20,7 @@ from smcdsl.compiler.languages import (
     ScannerlessLanguage,
     grammar_dfa,
     is_regular,
+    not_restrictable,
     restriction_dfa,
 )
 from smcdsl.compiler.recursion import children, recursive_components, references
@@ -40,7 +41,15 @@ from smcdsl.program.grammar import (
     Terminal,
 )
 
-__all__ = ["GrammarAnalysis", "check_grammar", "grammar_dfa", "is_regular", "restriction_dfa", "too_large"]
+__all__ = [
+    "GrammarAnalysis",
+    "check_grammar",
+    "grammar_dfa",
+    "is_regular",
+    "not_restrictable",
+    "restriction_dfa",
+    "too_large",
+]
 
 Answer = TypeVar("Answer")
 

@@ -7,7 +7,6 @@ tables of an equivalent grammar without empty productions and unit cycles, for g
 from __future__ import annotations
 
 import hashlib
-import json
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -27,6 +26,8 @@ from smcdsl.automaton.tables import (
     save_tables,
     write_arrays,
 )
+from smcdsl.compiler import mistakes
+from smcdsl.compiler.analyze import not_restrictable, too_large
 from smcdsl.compiler.bnf import useful, without_empty, without_unit_cycles
 from smcdsl.compiler.dfa import (
     Dfa,
@@ -41,9 +42,10 @@ from smcdsl.compiler.dfa import (
 from smcdsl.compiler.forms import FormBuilder, Forms, NotContextFree, parts_of, regular_rules
 from smcdsl.compiler.lalr import LalrTables, lalr
 from smcdsl.compiler.lexer import LexerStart, bit_rows, build_lexer
+from smcdsl.compiler.product import without_restrictions
 from smcdsl.compiler.separation import is_separable
 from smcdsl.compiler.trie import build_trie
-from smcdsl.errors import CompileError, Diagnostic, Label, Span
+from smcdsl.errors import CompileError, Diagnostic
 from smcdsl.program.grammar import (
     Condition,
     Difference,
@@ -152,9 +154,11 @@ class _Assembly:
                 return self._regular_tables(whole, intersect(regular, filters) if filters else regular)
             return self._parsed_tables(whole, filters)
         except TooLarge as error:
-            raise CompileError(too_large(self.grammar, error.limit, error.culprit)) from error
+            raise CompileError(too_large(self.grammar, error.limit)) from error
         except NotContextFree as error:
-            raise CompileError(not_restrictable(self.grammar, error.expression)) from error
+            raise CompileError(mistakes.restricted_library(error.expression.span, self.grammar.span)) from error
+        except NotRegular as error:
+            raise CompileError(not_restrictable(error, self.grammar)) from error
 
     def _filter(self, whole: Whole) -> Dfa | None:
         """The regular language that all conditions and filters leave, or None if there are none."""
@@ -182,16 +186,17 @@ class _Assembly:
 
     def _regular_tables(self, whole: Whole, dfa: Dfa) -> AutomatonTables:
         if is_empty(dfa):
-            raise CompileError(no_text(self.grammar))
+            raise CompileError(mistakes.empty(self.grammar.span, ""))
         return self._common(whole, regular=RegularTables(dfa.next_state, dfa.accepting))
 
     def _parsed_tables(self, whole: Whole, filters: Dfa | None) -> AutomatonTables:
         if filters is not None and is_empty(filters):
-            raise CompileError(no_text(self.grammar))
-        forms = FormBuilder(self.state_limit).build(whole.grammar)
-        parsed = _Parsed(forms, whole.grammar, self.state_limit)
+            raise CompileError(mistakes.empty(self.grammar.span, ""))
+        plain = without_restrictions(whole.grammar)
+        forms = FormBuilder(self.state_limit).build(plain)
+        parsed = _Parsed(forms, plain, self.state_limit)
         if parsed.is_empty:
-            raise CompileError(no_text(self.grammar))
+            raise CompileError(mistakes.empty(self.grammar.span, ""))
         return self._common(
             whole,
             lexer=parsed.lexer,
@@ -433,46 +438,6 @@ def _refuse_special_tokens(grammar: Grammar, vocabulary: Vocabulary) -> None:
         expression = expressions.pop()
         expressions.extend(parts_of(expression))
         if isinstance(expression, LiteralText):
-            found += [special_token(name, expression.span) for name in names if name in expression.text]
+            found += [mistakes.special_token(name, expression.span) for name in names if name in expression.text]
     if found:
         raise CompileError(found)
-
-
-def _labels(span: Span | None, text: str = "") -> tuple[Label, ...]:
-    return () if span is None else (Label(span, text, primary=True),)
-
-
-def no_text(grammar: Grammar) -> Diagnostic:
-    """E0403: the language is empty."""
-    return Diagnostic("E0403", "no text can match this grammar", _labels(grammar.span))
-
-
-def not_restrictable(grammar: Grammar, expression: GrammarExpression) -> Diagnostic:
-    """E0404: `&`, `-` or `where` inside a grammar that is not regular."""
-    return Diagnostic(
-        "E0404",
-        "a part of a recursive grammar can be restricted only if it is regular itself",
-        _labels(expression.span or grammar.span, "this part refers to rules that contain themselves"),
-        help="restrict the whole grammar instead",
-    )
-
-
-def special_token(name: str, span: Span | None) -> Diagnostic:
-    """E0407: a literal spells a special token."""
-    return Diagnostic(
-        "E0407",
-        f"`{name}` is a special token of the model and cannot be part of a text",
-        _labels(span, "turns are ended by the chat template"),
-        help="remove it; a hole at the end of a turn ends with the model's own end-of-turn token",
-    )
-
-
-def too_large(grammar: Grammar, limit: int, culprit: str) -> Diagnostic:
-    """E0409: an automaton has too many states."""
-    return Diagnostic(
-        "E0409",
-        "this grammar is too large to compile",
-        _labels(grammar.span, f"stopped at {limit:,} automaton states"),
-        notes=(f"the largest part is {culprit}",) if culprit else (),
-        help="make the grammar smaller, or raise the limit with `--state-limit`",
-    )

@@ -215,17 +215,30 @@ class ScannerlessLanguage:
     def problems(self) -> list[Diagnostic]:
         """E0404, and E0403 with its cause."""
         if self.is_mixed:
-            return []
+            return self._restricted_libraries()
         span = self.grammar.span
         try:
             nothing = self.is_empty()
         except NotRegular as error:
-            return [mistakes.restricts_itself(error.expression.span, span)]
+            return [not_restrictable(error, self.grammar)]
         if nothing:
             return [self._empty_part() or mistakes.empty(span, "its parts leave no text")]
         found = restrictions(self.grammar.conditions, self.grammar.filters, self.grammar)
         blamed = blame(list(found), self.meets, span)
         return [blamed] if blamed else []
+
+    def _restricted_libraries(self) -> list[Diagnostic]:
+        """E0404 for each lexed grammar that stands inside with a restriction of its own, or in a restricted part."""
+        found: dict[int, Diagnostic] = {}
+        for name in reachable(self.grammar.start, self.grammar.rules):
+            for part in _parts(self.grammar.rules[name]):
+                inside = [inner for inner in _parts(part) if isinstance(inner, Embedded)]
+                restricted = isinstance(part, Restricted | Intersection | Difference) and inside
+                if restricted or any(inner.grammar.conditions or inner.grammar.filters for inner in inside):
+                    place = next((inner for inner in (part, *inside) if inner.span is not None), part)
+                    problem = mistakes.restricted_library(place.span, self.grammar.span)
+                    found.setdefault(id(inside[0]), problem)
+        return list(found.values())
 
     def _empty_part(self) -> Diagnostic | None:
         """The first part, inner ones first, that has no text although its own parts have."""
@@ -250,6 +263,13 @@ class ScannerlessLanguage:
 
     def _sub(self, part: GrammarExpression) -> ScannerlessLanguage:
         return ScannerlessLanguage(Grammar("", " part", {**self.grammar.rules, " part": part}))
+
+
+def not_restrictable(error: NotRegular, grammar: Grammar) -> Diagnostic:
+    """E0404 for a restriction that cannot be compiled."""
+    if isinstance(error.expression, Embedded):
+        return mistakes.restricted_library(error.expression.span, grammar.span)
+    return mistakes.restricts_itself(error.expression.span, grammar.span)
 
 
 def blame(found: list[Restriction], meets: Callable[[Dfa], bool], grammar_span: Span | None) -> Diagnostic | None:

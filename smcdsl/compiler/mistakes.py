@@ -56,13 +56,13 @@ def restricts_itself(span: Span | None, grammar_span: Span | None) -> Diagnostic
     )
 
 
-def needs_regular_side(span: Span | None, grammar_span: Span | None) -> Diagnostic:
-    """E0404: `-` with a right side, or `&` with two sides, that are recursive."""
+def restricted_library(span: Span | None, grammar_span: Span | None) -> Diagnostic:
+    """E0404: `&`, `-` or `where` around a grammar with a lexer, inside a larger one."""
     return Diagnostic(
         "E0404",
-        "one side of `&` and the right side of `-` must be a regular expression",
-        _at(span or grammar_span, "this grammar is recursive"),
-        help="exclude by pattern instead: `where excludes /.../`",
+        "a library grammar inside a larger one cannot be restricted",
+        _at(span or grammar_span, "its texts are read by a lexer of its own"),
+        help="restrict the whole grammar, or give the library grammar a hole of its own",
     )
 
 

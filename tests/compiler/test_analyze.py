@@ -1,6 +1,7 @@
 """Grammar analysis: mistakes with their places, and true answers about languages."""
 
 import re
+from dataclasses import replace
 
 import pytest
 from grammar_strategies import ALPHABET, conditions, grammars, leaves
@@ -16,6 +17,7 @@ from smcdsl.program.grammar import (
     Alternatives,
     Concatenation,
     Difference,
+    Embedded,
     Grammar,
     Intersection,
     Limit,
@@ -175,6 +177,18 @@ def test_a_restriction_around_itself_is_refused():
     inner = Difference(ref("start"), LiteralText("a"), span=span("none"))
     body = Alternatives((Concatenation((LiteralText("("), inner, LiteralText(")"))), LiteralText("a")))
     assert [problem.code for problem in check_grammar(one_rule(body))] == ["E0404"]
+
+
+def test_a_library_grammar_inside_can_be_used_but_not_restricted():
+    inner = load_lark(LARK, name="g.lark")
+    plain = one_rule(Concatenation((LiteralText("x"), Embedded(inner))))
+    assert check_grammar(plain) == []
+    limit = Limit("chars", None, 5)
+    item = Embedded(inner, span=span("none"))
+    for part in (Restricted(item, (limit,)), replace(item, grammar=replace(inner, conditions=(limit,)))):
+        (problem,) = check_grammar(one_rule(Concatenation((LiteralText("x"), part))))
+        assert problem.message == "a library grammar inside a larger one cannot be restricted"
+        assert problem.primary == span("none")
 
 
 def test_unknown_names_are_undefined():
