@@ -63,6 +63,8 @@ from smcdsl.program.statements import Given, Insert
 from smcdsl.program.types import Type
 from smcdsl.protocols import LanguageModel, Role, TurnTokens
 
+_REMEMBERED_TEXTS = 1 << 16
+
 
 class Site(Protocol):
     """An occurrence of a boundary in a hole's text, as byte offsets."""
@@ -185,6 +187,8 @@ class Interpreter:
     _automaton_numbers: dict[Any, int] = field(default_factory=dict)
     _encoded: dict[tuple[str, bool], list[int]] = field(default_factory=dict)
     _text_start: int = -1
+    _texts: dict[tuple[int, int], bytes] = field(default_factory=dict)
+    _ends: dict[tuple[int, int], int | None] = field(default_factory=dict)
 
     def begin(self, inputs: Mapping[str, Any]) -> int:
         """The frame at the program's start."""
@@ -199,11 +203,10 @@ class Interpreter:
         frame = self.frames[frame_number]
         course = _Course(frame.position, frame.environment, frame.roles, prefix, dict(frame.previews), frame.judged)
         if frame.hole is not None:
-            automaton = self.automata[frame.hole.automaton]
             text = self.hole_text(frame.hole, prefix)
-            if not automaton.finished(np.array([state]))[0]:
+            written = self._written(frame.hole.automaton, state)
+            if written is None:
                 return (yield from self._look_early(frame, frame.hole, course, text, state))
-            written = int(automaton.written(np.array([state]))[0])
             self._finish_hole(frame.hole, course, text[: len(text) - written], written)
         elif frame.observing:
             course.position += 1
@@ -211,7 +214,27 @@ class Interpreter:
 
     def hole_text(self, hole: OpenHole, prefix: int) -> bytes:
         """What the model wrote since the hole began."""
-        return self.model.vocabulary.spell(self.prefixes.sequence(prefix, hole.start))
+        if prefix == hole.start:
+            return b""
+        key = (hole.start, prefix)
+        text = self._texts.get(key)
+        if text is None:
+            if len(self._texts) >= _REMEMBERED_TEXTS:
+                self._texts.clear()
+            parent, token = int(self.prefixes.parents[prefix]), int(self.prefixes.tokens[prefix])
+            before = self._texts.get((hole.start, parent))
+            if before is None:
+                before = self.model.vocabulary.spell(self.prefixes.sequence(parent, hole.start))
+            text = self._texts[key] = before + self.model.vocabulary.token_bytes[token]
+        return text
+
+    def _written(self, number: int, state: int) -> int | None:
+        """Bytes of what follows the hole that the model wrote; None while the hole is unfinished."""
+        key = (number, state)
+        if key not in self._ends:
+            automaton, states = self.automata[number], np.array([state])
+            self._ends[key] = int(automaton.written(states)[0]) if automaton.finished(states)[0] else None
+        return self._ends[key]
 
     def _run(self, course: _Course) -> Calling[Arrival]:
         """Execute instructions until one stops the particle."""

@@ -24,7 +24,7 @@ from smcdsl.inference.results import Reader, judged
 from smcdsl.inference.sampler import BUDGET, Sampler
 from smcdsl.inference.settings import Interrupted, Settings
 
-_MAX_ROUNDS = 1000
+_MAX_ROUNDS = 10_000
 """Give up after this many draws for every sample asked for."""
 
 _ROUNDING = 1e-5

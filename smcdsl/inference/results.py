@@ -123,7 +123,7 @@ def judged(posterior: Posterior, sampler: Sampler, group: int, settings: Setting
     if interrupted:
         return posterior
     if not posterior.complete:
-        failure: SmcdslError = BudgetExceeded(_out_of_budget(posterior, sampler, settings), posterior)
+        failure: SmcdslError = BudgetExceeded(_out_of_budget(posterior, sampler, group, settings), posterior)
         return replace(posterior, failure=failure)
     if not (posterior.log_weights > -np.inf).any():
         failure = NoSurvivors(_no_survivors(sampler, group), posterior.deaths, posterior)
@@ -144,12 +144,15 @@ def _collapsed(posterior: Posterior, largest: float) -> Diagnostic:
     )
 
 
-def _out_of_budget(posterior: Posterior, sampler: Sampler, settings: Settings) -> Diagnostic:
+def _out_of_budget(posterior: Posterior, sampler: Sampler, group: int, settings: Settings) -> Diagnostic:
     done = f"{int(posterior.finished.sum())} of {posterior.num_particles} particles finished"
     rules = sampler.rules
     if rules.deadline is not None and time.monotonic() > rules.deadline:
         message, within = "out of time", f"within {settings.timeout_seconds:g} s"
         fix = "raise `timeout`, or lower `particles`"
+    elif posterior.tries is not None and not sampler.deaths[group, BUDGET]:
+        message, within = "out of tries", f"in {posterior.tries:,} complete draws"
+        fix = "use `infer smc`: it needs no draw to be accepted whole"
     elif settings.max_tokens is not None:
         message, within = "out of tokens", f"within {settings.max_tokens} tokens each"
         fix = "raise `max`, or limit the grammar with `where tokens <= ...`"

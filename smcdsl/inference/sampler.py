@@ -15,6 +15,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from threading import Lock
 from time import perf_counter
 from typing import Any, Literal
 
@@ -38,18 +39,28 @@ GRAMMAR, BUDGET, OBSERVED = 0, 1, 2
 CAUSES = ("grammar", "budget", "observe")
 
 _MANY_PARTICLES = 512
+_collector = Lock()
+_thresholds: list[tuple[int, int, int]] = []
 
 
 @contextmanager
 def _rare_collections(num_particles: int) -> Iterator[None]:
     """Spare large batches the garbage collector's many passes over what they keep (a third of their time)."""
-    before = gc.get_threshold()
-    if num_particles > _MANY_PARTICLES:
-        gc.set_threshold(100 * max(before[0], 1), *before[1:])
+    if num_particles < _MANY_PARTICLES:
+        yield
+        return
+    with _collector:
+        _thresholds.append(gc.get_threshold())
+        gc.set_threshold(100 * max(_thresholds[0][0], 1), *_thresholds[0][1:])
     try:
         yield
     finally:
-        gc.set_threshold(*before)
+        with _collector:
+            # Sweeps may go on in other threads; the last one restores what the first one found.
+            found = _thresholds[0]
+            _thresholds.pop()
+            if not _thresholds:
+                gc.set_threshold(*found)
 
 
 @dataclass(frozen=True)

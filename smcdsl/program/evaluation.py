@@ -138,6 +138,21 @@ def render(value: Any) -> str:
 
 def free_names(expression: Expression, *, certain: bool = False) -> frozenset[str]:
     """Names whose values an expression takes; with `certain` those only that must be there, not `e?`."""
+    # Asked for at every call of a potential. The tree is kept, so its id stays its own.
+    key = (id(expression), certain)
+    known = _free_names.get(key)
+    if known is None:
+        if len(_free_names) >= _REMEMBERED_TREES:
+            _free_names.clear()
+        known = _free_names[key] = (expression, _find_names(expression, certain))
+    return known[1]
+
+
+_free_names: dict[tuple[int, bool], tuple[Expression, frozenset[str]]] = {}
+_REMEMBERED_TREES = 4096
+
+
+def _find_names(expression: Expression, certain: bool) -> frozenset[str]:
     if isinstance(expression, Name):
         return frozenset({expression.name})
     if isinstance(expression, Maybe) and certain:

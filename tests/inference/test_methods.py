@@ -192,6 +192,16 @@ def test_rejection_that_never_accepts_runs_out_of_time() -> None:
     assert posterior.tries
 
 
+def test_rejection_that_never_accepts_gives_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("smcdsl.inference.rejection._MAX_ROUNDS", 5)
+    functions = Functions()
+    never = functions.add("never", lambda q: False, BOOL)
+    made = simple(functions, factor("require", never("q")))
+    (posterior,) = results(made, toy(["a", "b"]), SPOKEN, functions, method="rejection", particles=2)
+    assert isinstance(posterior.failure, BudgetExceeded)
+    assert posterior.failure.diagnostics[0].facts[0].startswith("0 of 2 particles finished in 10 complete draws")
+
+
 def test_rerank_weighs_locally_constrained_samples_by_the_factors() -> None:
     functions = Functions()
     good = functions.add("good", lambda q: 0.25 * len(q))
