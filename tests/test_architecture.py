@@ -16,7 +16,8 @@ FLOORS: tuple[frozenset[str], ...] = (
     frozenset({"protocols", "notations", "automaton"}),
     frozenset({"library", "models", "plan", "testing"}),
     frozenset({"language", "compiler", "inference"}),
-    frozenset({"engine", "report"}),
+    frozenset({"report"}),
+    frozenset({"engine"}),
     frozenset({"serve", "editor"}),
     frozenset({"cli"}),
 )
@@ -37,7 +38,7 @@ LIBRARIES = {
     "rdkit": ("models/embedded/training",),
     "click": ("cli",),
     "rich": ("cli",),
-    "platformdirs": ("engine.py", "cli"),
+    "platformdirs": ("engine", "cli"),
 }
 """Where a library may be imported; elsewhere only potentials import sqlglot and rdkit."""
 

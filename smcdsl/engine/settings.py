@@ -109,10 +109,15 @@ def resolve(program: Program, flags: Mapping[str, Any], config: Layer | None = N
     if config is not None:
         layers.append(config)
     values = tuple(_settle(name, layers) for name in NAMES)
+    if method == "lcd":  # one sample unless somebody asks for more
+        values = tuple(
+            replace(setting, value=1) if (setting.name, setting.source) == ("particles", "default") else setting
+            for setting in values
+        )
     found = {setting.name: setting.value for setting in values}
     base = named or block or InferenceProfile()
     fields = {field: found[name] for name, field in _PROFILE_NAMES.items()}
-    return Settings(values, replace(base, method=method, **fields))
+    return Settings(values, replace(base, method=method, set_by_program=frozenset(_PROFILE_NAMES), **fields))
 
 
 def _chosen(program: Program, layers: Sequence[Layer]) -> tuple[InferenceProfile | None, Method]:

@@ -1,0 +1,370 @@
+"""The three stages strung together: a text becomes a program, a plan, a posterior.
+
+    text --language--> Program --compiler--> Plan --inference--> Posterior
+
+What only a run needs (numba, torch, the code of potentials) is imported by a run.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import queue
+import sys
+import threading
+import time
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from smcdsl.engine.automata import Compiled, HoleAutomata
+from smcdsl.engine.inputs import PYTHON, from_values
+from smcdsl.engine.settings import NAMES, Layer, Settings, read_config, resolve
+from smcdsl.errors import CompileError, Diagnostic, SmcdslError, Source, UsageError
+from smcdsl.program.program import Program
+from smcdsl.protocols import LanguageModel
+
+if TYPE_CHECKING:
+    from smcdsl.engine.result import Result
+    from smcdsl.inference.events import Event
+    from smcdsl.inference.posterior import Posterior
+    from smcdsl.plan import Plan
+    from smcdsl.report.outcome import Outcome
+
+Listener = Callable[["Event"], None]
+
+
+def read_source(path: str | Path) -> Source:
+    """The text of a file; `-` is standard input. Line endings become newlines.
+
+    Raises:
+        UsageError: E0816, it cannot be read or is not UTF-8.
+    """
+    name = str(path)
+    try:
+        data = sys.stdin.buffer.read() if name == "-" else Path(path).read_bytes()
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = error.object[: error.start].count(b"\n") + 1
+        fact = f"byte 0x{error.object[error.start]:02x} on line {line} is not UTF-8"
+        raise UsageError(_unreadable(name, f"`{name}` is not a UTF-8 text", fact)) from error
+    except FileNotFoundError as error:
+        raise UsageError(_unreadable(name, f"there is no file `{name}`")) from error
+    except IsADirectoryError as error:
+        raise UsageError(_unreadable(name, f"`{name}` is a folder, not a program")) from error
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise UsageError(_unreadable(name, f"`{name}` cannot be read", reason)) from error
+    return Source("<stdin>" if name == "-" else name, text.replace("\r\n", "\n").replace("\r", "\n"))
+
+
+def _unreadable(name: str, message: str, fact: str = "") -> Diagnostic:
+    return Diagnostic("E0816", message, context=name, facts=(fact,) if fact else ())
+
+
+def check(source: Source, *, pedantic: bool = False) -> tuple[Program | None, list[Diagnostic]]:
+    """Everything there is to say about a text, without running anything of it."""
+    from smcdsl.compiler.analyze import GrammarAnalysis
+    from smcdsl.compiler.compile import compile_program
+    from smcdsl.language.load import check_source
+
+    program, diagnostics = check_source(source, facts=GrammarAnalysis(), pedantic=pedantic)
+    if program is not None and not any(diagnostic.severity == "error" for diagnostic in diagnostics):
+        try:
+            compile_program(program)
+        except CompileError as error:
+            diagnostics = [*diagnostics, *error.diagnostics]
+    return program, diagnostics
+
+
+def load(path: str | Path, *, config: str | Path | None = None) -> CompiledProgram:
+    """The program in a file.
+
+    Raises:
+        UsageError: the file cannot be read.
+        CompileError: it is wrong; `.diagnostics` says all that is.
+    """
+    return _compile(read_source(path), Path(path).parent, config)
+
+
+def compile(source: str, *, name: str = "<string>", config: str | Path | None = None) -> CompiledProgram:
+    """The program that a text means; imports are looked for in the working folder.
+
+    Raises:
+        CompileError: it is wrong.
+    """
+    return _compile(Source(name, source.replace("\r\n", "\n")), Path(), config)
+
+
+def model(name: str | None = None, **options: Any) -> LanguageModel:
+    """Load a model by name: `tiny` (the default), `toy:FILE.json`, a folder, an alias, `org/name`.
+
+    Options are those of `smcdsl.models.load.load_model`. Raises ModelError.
+    """
+    from smcdsl.models.load import load_model
+
+    return load_model(name, **options)
+
+
+def _compile(source: Source, folder: Path, config: str | Path | None) -> CompiledProgram:
+    program, diagnostics = check(source)
+    if program is None or any(diagnostic.severity == "error" for diagnostic in diagnostics):
+        if all(diagnostic.severity == "warning" for diagnostic in diagnostics):
+            from smcdsl.language.load import load_program
+
+            load_program(source)  # says why there is nothing to run
+        raise CompileError(diagnostics)
+    return CompiledProgram(program, read_config(folder, None if config is None else Path(config)))
+
+
+class CompiledProgram:
+    """A program ready to run; safe to share between threads."""
+
+    def __init__(self, program: Program, config: Layer | None = None) -> None:
+        self.program = program
+        self.config = config
+
+    @cached_property
+    def plan(self) -> Plan:
+        """The program as instructions."""
+        from smcdsl.compiler.compile import compile_program
+
+        return compile_program(self.program)
+
+    def settings(self, **flags: Any) -> Settings:
+        """How it would run, and where each setting comes from. Raises UsageError."""
+        return resolve(self.program, flags, self.config)
+
+    def run(
+        self,
+        model: LanguageModel | str | None = None,
+        *,
+        inputs: Mapping[str, Any] | None = None,
+        on_event: Listener | None = None,
+        on_compiled: Callable[[Compiled], None] | None = None,
+        **settings_and_inputs: Any,
+    ) -> Result:
+        """Run once.
+
+        Args:
+            model: a model, a name, or None for the one that the settings name.
+            inputs: values by name; they may also be given as keywords.
+            on_event: is told what happens.
+            settings_and_inputs: `particles`, `seed`, `timeout`, ... and the program's inputs.
+
+        Raises:
+            UsageError: inputs or settings do not fit.
+            CompileError: a grammar is wrong under these inputs.
+            ModelError, PotentialError: these failed.
+            NoSurvivors, BudgetExceeded: with `.partial`, the result so far.
+        """
+        flags, values = self._split(inputs, settings_and_inputs)
+        events: list[Event] = []
+
+        def listen(event: Event) -> None:
+            events.append(event)
+            if on_event is not None:
+                on_event(event)
+
+        (result,) = self.run_many(
+            model, [(self.values(values), None)], flags, on_event=listen, on_compiled=on_compiled, events=events
+        )
+        if result.failure is not None:
+            result.failure.partial = result  # type: ignore[attr-defined]
+            raise result.failure
+        return result
+
+    async def arun(self, model: LanguageModel | str | None = None, **arguments: Any) -> Result:
+        """`run` in a thread of its own."""
+        return await asyncio.to_thread(self.run, model, **arguments)
+
+    async def astream(self, model: LanguageModel | str | None = None, **arguments: Any) -> AsyncIterator[Event]:
+        """The events of a run as they happen; what `run` raises is raised after the last one."""
+        events: queue.SimpleQueue[Event | BaseException | None] = queue.SimpleQueue()
+
+        def work() -> None:
+            try:
+                self.run(model, on_event=events.put, **arguments)
+                events.put(None)
+            except BaseException as error:
+                events.put(error)
+
+        threading.Thread(target=work, daemon=True).start()
+        while (event := await asyncio.to_thread(events.get)) is not None:
+            if isinstance(event, BaseException):
+                raise event
+            yield event
+
+    def batch(
+        self,
+        model: LanguageModel | str | None,
+        rows: Sequence[Mapping[str, Any]],
+        *,
+        jobs: int = 4,
+        **settings: Any,
+    ) -> Iterator[Result]:
+        """Run on many inputs, `jobs` side by side in one batch; results in order, `.failure` set where one failed.
+
+        Raises:
+            UsageError: a row's inputs do not fit, when its turn comes.
+        """
+        loaded = self.load_model(model, self.settings(**settings))
+        for start in range(0, len(rows), max(jobs, 1)):
+            requests = [(self.values(row), None) for row in rows[start : start + max(jobs, 1)]]
+            yield from self.run_many(loaded, requests, settings)
+
+    def values(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        """Inputs as the program sees them, defaults filled in. Raises UsageError."""
+        return from_values(self.program, given, PYTHON)
+
+    def load_model(self, model: LanguageModel | str | None, settings: Settings) -> LanguageModel:
+        """The model to run on. Raises ModelError."""
+        if model is not None and not isinstance(model, str):
+            return model
+        from smcdsl.models.load import load_model
+
+        template = settings["chat_template"]
+        text = None if template is None else read_source(template).text
+        return load_model(model or settings["model"], backend=settings["backend"], chat_template=text)
+
+    def run_many(
+        self,
+        model: LanguageModel | str | None,
+        requests: Sequence[tuple[Mapping[str, Any], int | None]],
+        flags: Mapping[str, Any],
+        *,
+        on_event: Listener | None = None,
+        on_compiled: Callable[[Compiled], None] | None = None,
+        events: Sequence[Event] = (),
+    ) -> list[Result]:
+        """Several runs in one batch: (values, seed) pairs; a seed of None is the settings'.
+
+        Failures that are a run's own are in its `.failure`.
+        """
+        from smcdsl.inference.methods import Interrupted, RunRequest, run
+        from smcdsl.inference.settings import Settings as RunSettings
+        from smcdsl.library.functions import resolve_function
+
+        began = time.perf_counter()
+        settings = self.settings(**flags)
+        loaded = self.load_model(model, settings)
+        plan = self._plan_for(settings)
+        groups = [RunRequest(values, settings["seed"] if seed is None else seed) for values, seed in requests]
+        outcome_of = _Outcomes(self.program, loaded, settings, [group.inputs for group in groups], began)
+        try:
+            posteriors = run(
+                plan,
+                loaded,
+                groups,
+                automata=HoleAutomata(plan.program, loaded.vocabulary, settings["state_limit"], on_compiled),
+                functions=resolve_function,
+                settings=RunSettings.of(settings.profile),
+                events=on_event,
+            )
+        except Interrupted as stop:
+            raise RunInterrupted([outcome_of.result(i, p, events) for i, p in enumerate(stop.partial)]) from None
+        return [outcome_of.result(index, posterior, events) for index, posterior in enumerate(posteriors)]
+
+    def _plan_for(self, settings: Settings) -> Plan:
+        """The plan; under another temperature another target."""
+        temperature = settings["temperature"]
+        if temperature == self.program.model.temperature:
+            return self.plan
+        model = replace(self.program.model, temperature=temperature)
+        return replace(self.plan, program=replace(self.program, model=model))
+
+    def _split(
+        self, inputs: Mapping[str, Any] | None, named: Mapping[str, Any]
+    ) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Settings and inputs among keywords; a name that the program declares is its input."""
+        declared = {known.name for known in self.program.inputs}
+        flags = {name: value for name, value in named.items() if name in NAMES and name not in declared}
+        values = {name: value for name, value in named.items() if name not in flags}
+        return flags, {**(inputs or {}), **values}
+
+    def __repr__(self) -> str:
+        inputs = ", ".join(f"{known.name}: {known.type}" for known in self.program.inputs)
+        return f"<CompiledProgram {self.program.name}({inputs})>"
+
+
+class RunInterrupted(KeyboardInterrupt):
+    """Ctrl-C during a run; `partial` are the results so far."""
+
+    def __init__(self, partial: list[Result]) -> None:
+        super().__init__()
+        self.partial = partial
+
+
+class _Outcomes:
+    """Makes results from posteriors."""
+
+    def __init__(
+        self,
+        program: Program,
+        model: LanguageModel,
+        settings: Settings,
+        inputs: Sequence[Mapping[str, Any]],
+        began: float,
+    ) -> None:
+        self._program = program
+        self._model = model
+        self._settings = settings
+        self._inputs = inputs
+        self._began = began
+
+    def result(self, index: int, posterior: Posterior, events: Sequence[Event]) -> Result:
+        """The result of one group."""
+        from smcdsl.engine.result import Result
+
+        return Result(self._outcome(self._inputs[index], posterior), events)
+
+    def _outcome(self, inputs: Mapping[str, Any], posterior: Posterior) -> Outcome:
+        from smcdsl import __version__
+        from smcdsl.report.outcome import Outcome
+
+        return Outcome(
+            posterior=posterior,
+            program=self._program.name,
+            edition=self._program.edition,
+            view=self._program.returns.view,
+            num_samples=self._num_samples(inputs),
+            seconds=time.perf_counter() - self._began,
+            inputs_sha256=hash_inputs(inputs),
+            model=self._model.description,
+            version=__version__,
+            warnings=self._program.warnings,
+        )
+
+    def _num_samples(self, inputs: Mapping[str, Any]) -> int:
+        from smcdsl.program.evaluation import evaluate
+
+        wanted = self._program.returns.samples
+        return 0 if wanted is None else int(evaluate(wanted, inputs, {}))
+
+
+def hash_inputs(inputs: Mapping[str, Any]) -> str:
+    """SHA-256 of inputs by name: of values, and of the contents of files and databases."""
+    digest = hashlib.sha256()
+    for name in sorted(inputs):
+        digest.update(json.dumps([name, _hashable(inputs[name])], sort_keys=True).encode())
+    return digest.hexdigest()
+
+
+def _hashable(value: Any) -> Any:
+    if hasattr(value, "text") and hasattr(value, "path"):
+        return value.text
+    if isinstance(value, str) and len(value) < 4096 and "\0" not in value and "\n" not in value:
+        path = Path(value)
+        try:
+            return [value, hashlib.sha256(path.read_bytes()).hexdigest()] if path.is_file() else value
+        except OSError:
+            return value
+    if isinstance(value, list | tuple):
+        return [_hashable(item) for item in value]
+    return value
+
+
+__all__ = ["CompiledProgram", "RunInterrupted", "SmcdslError", "check", "compile", "load", "model", "read_source"]

@@ -1,0 +1,124 @@
+"""Token automata of a program's holes: compiled once, shared by all particles, runs and threads."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from threading import RLock
+from typing import TYPE_CHECKING, Any
+
+from smcdsl.errors import CompileError
+from smcdsl.program.grammar import Grammar
+from smcdsl.program.program import Program
+from smcdsl.vocabulary import Vocabulary
+
+if TYPE_CHECKING:
+    from smcdsl.automaton.automaton import TokenAutomaton
+    from smcdsl.automaton.tables import AutomatonTables
+
+_KEPT = 64
+_lock = RLock()
+_automata: OrderedDict[tuple[str, bytes | None], TokenAutomaton] = OrderedDict()
+
+
+@dataclass(frozen=True)
+class Compiled:
+    """What compiling a hole's grammar took."""
+
+    hole: str
+    states: int
+    seconds: float
+    cached: bool
+
+
+def cache_dir() -> Path:
+    """Where compiled grammars are kept: `SMCDSL_CACHE_DIR`, or the user's cache folder."""
+    from platformdirs import user_cache_path
+
+    wanted = os.environ.get("SMCDSL_CACHE_DIR")
+    return Path(wanted) if wanted else user_cache_path("smcdsl", appauthor=False)
+
+
+class HoleAutomata:
+    """Makes the automata of one program over one vocabulary (the provider that `inference.run` takes).
+
+    Args:
+        told: is called with each grammar compiled.
+    """
+
+    def __init__(
+        self,
+        program: Program,
+        vocabulary: Vocabulary,
+        state_limit: int,
+        told: Callable[[Compiled], None] | None = None,
+    ) -> None:
+        self._program = program
+        self._vocabulary = vocabulary
+        self._state_limit = state_limit
+        self._told = told
+        self._tables: dict[int, tuple[Grammar, AutomatonTables]] = {}
+        self.seconds = 0.0
+
+    def __call__(self, hole: str, inputs: Mapping[str, Any], following: bytes | None) -> TokenAutomaton:
+        """The automaton of a hole under inputs, with the given text that follows it.
+
+        Raises:
+            CompileError: the grammar under these inputs is wrong, empty, too large, or cannot be spelled.
+        """
+        from smcdsl.automaton.automaton import TokenAutomaton
+        from smcdsl.library.binding import bind_hole
+
+        began = time.perf_counter()
+        grammar = bind_hole(self._program, hole, inputs)
+        known = self._tables.get(id(grammar))
+        if known is None or known[0] is not grammar:
+            known = (grammar, self._compile(hole, grammar, began))
+            self._tables[id(grammar)] = known
+        key = (known[1].fingerprint, following)
+        with _lock:
+            automaton = _automata.get(key)
+            if automaton is None:
+                automaton = _automata[key] = TokenAutomaton(known[1], following)
+                if len(_automata) > _KEPT:
+                    _automata.popitem(last=False)
+            _automata.move_to_end(key)
+        self.seconds += time.perf_counter() - began
+        return automaton
+
+    def _compile(self, hole: str, grammar: Grammar, began: float) -> AutomatonTables:
+        from smcdsl.compiler.analyze import check_grammar
+        from smcdsl.compiler.assemble import compile_grammar
+
+        folder = cache_dir()
+        before = _stored(folder)
+        declared = self._program.holes[hole]
+        if declared.closed is None and (problems := check_grammar(grammar)):
+            raise CompileError(problems)
+        tables = compile_grammar(grammar, self._vocabulary, state_limit=self._state_limit, cache_dir=folder)
+        if self._told is not None:
+            cached = f"{tables.fingerprint}.npz" in before
+            self._told(Compiled(declared.name, num_states(tables), time.perf_counter() - began, cached))
+        return tables
+
+
+def _stored(folder: Path) -> frozenset[str]:
+    try:
+        return frozenset(entry.name for entry in (folder / "automata").iterdir())
+    except OSError:
+        return frozenset()
+
+
+def num_states(tables: AutomatonTables) -> int:
+    """States of a grammar's automata, lexer and parser together."""
+    parts = (
+        (tables.regular, "next_state"),
+        (tables.lexer, "next_state"),
+        (tables.parser, "shift"),
+        (tables.filter, "next_state"),
+    )
+    return sum(len(getattr(part, name)) for part, name in parts if part is not None)
