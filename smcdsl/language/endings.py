@@ -230,9 +230,11 @@ class _Beginnings:
             match statement:
                 case st.Text(template=template):
                     self._template(template)
+                case st.Turn(role="text", body=inner):
+                    self.statements(inner)
                 case st.Turn(role=role, body=inner):
                     self.space = None
-                    if role in ("assistant", "text"):  # elsewhere the hole itself is the mistake
+                    if role == "assistant":  # elsewhere the hole itself is the mistake
                         self.statements(inner)
                     self.space = None
                 case st.Scope(body=inner):

@@ -188,10 +188,13 @@ class _Resolver:
     def _bound(self, bound: int | Expression | None) -> int | Expression | None:
         if not isinstance(bound, Expression):
             return bound
+        before = len(self.report.diagnostics)
         typed = check_expression(bound, self._scope())
         if typed.type.name not in ("int", "any", "json"):
             self.report.add(mistakes.limits_are_whole_numbers(typed.type, bound.span))
         resolved = self._settled(typed.expression)
+        if len(self.report.diagnostics) > before:
+            return None
         return resolved.value if isinstance(resolved, tree.Constant) and isinstance(resolved.value, int) else resolved
 
     def _scope(self) -> Scope:

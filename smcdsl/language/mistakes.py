@@ -256,16 +256,6 @@ def refers_to_itself(kind: str, name: str, span: Span) -> Diagnostic:
     return diagnostic("E0213", f"{kind} `{name}` uses itself", span, "there is no recursion, so that programs end")
 
 
-def not_in_a_module(keyword: str, span: Span) -> Diagnostic:
-    """A declaration that only a program may have."""
-    return diagnostic(
-        "E0214",
-        f"a module cannot have `{keyword}`",
-        span,
-        "modules hold only grammar, potential and template declarations",
-    )
-
-
 def not_a_module(path: str, span: Span) -> Diagnostic:
     """A program that is imported."""
     return diagnostic(

@@ -221,8 +221,6 @@ def read_module(
             _collect(module, module.potentials, declaration, places)
         elif isinstance(declaration, syntax.TemplateSyntax):
             _collect(module, module.templates, declaration, places)
-        elif tree.kind == "module":
-            report.add(mistakes.not_in_a_module(declaration.keyword.text, declaration.keyword))
     return module
 
 

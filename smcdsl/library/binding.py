@@ -267,7 +267,7 @@ class _Closing:
                     conditions += self._conditions(more, scope)
                     expression = item
                 case Difference(left=left, right=right):
-                    filters.append((self._inlined(right, scope, "right side of `-`"), False))
+                    filters.append((self._inlined(right, scope, "right side of `-`", left), False))
                     expression = left
                 case Intersection(left=left, right=right):
                     if is_recursive(right, self.declarations):
@@ -394,8 +394,8 @@ class _Closing:
             case Restricted(item=item, conditions=conditions):
                 self._refuse_tokens(conditions)
                 return Restricted(self._expression(item, scope), self._conditions(conditions, scope), span=node.span)
-            case Difference(right=right):
-                self._require_regular(right, "right side of `-`")
+            case Difference(left=left, right=right):
+                self._require_regular(right, "right side of `-`", left)
             case Intersection(left=left, right=right):
                 if is_recursive(left, self.declarations):
                     self._require_regular(right, "one side of `&`")
@@ -472,9 +472,11 @@ class _Closing:
                 label = "this stands inside a larger grammar, whose parts have no tokens of their own"
                 self.problems.append(replace(_mistake("E0416", message, limit.span, label), help="limit `chars` here"))
 
-    def _inlined(self, node: GrammarExpression, scope: Environment, side: str) -> GrammarExpression:
+    def _inlined(
+        self, node: GrammarExpression, scope: Environment, side: str, other: GrammarExpression | None = None
+    ) -> GrammarExpression:
         """A regular expression without any reference."""
-        if not self._require_regular(node, side):
+        if not self._require_regular(node, side, other):
             return Pattern("")
         return self._expanded(node, scope)
 
@@ -490,14 +492,15 @@ class _Closing:
                 return Restricted(self._expanded(item, scope), self._conditions(conditions, scope), span=node.span)
         return _mapped(node, lambda child: self._expanded(child, scope))
 
-    def _require_regular(self, node: GrammarExpression, side: str) -> bool:
+    def _require_regular(self, node: GrammarExpression, side: str, other: GrammarExpression | None = None) -> bool:
         if not is_recursive(node, self.declarations):
             return True
         if node.span is not None:
             message = f"the {side} must be a regular expression"
             mistake = _mistake("E0404", message, node.span, "this grammar is recursive")
-            if "`-`" in side:
-                mistake = replace(mistake, help="exclude by pattern instead: `where excludes /.../`")
+            if other is not None:
+                kept = other.span.text if other.span is not None and "\n" not in other.span.text else "..."
+                mistake = replace(mistake, help=f"exclude by pattern instead: `{kept} where excludes /.../`")
             self.problems.append(mistake)
         return False
 

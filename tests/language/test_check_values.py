@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from smcdsl.errors import Source
+from smcdsl.errors import CompileError, Source
 from smcdsl.language.fitting import arithmetic_interval, builtin_interval, comparable, fits
-from smcdsl.language.load import check_source
+from smcdsl.language.load import check_source, load_program
 from smcdsl.language.suggestions import closest, edit_distance
 from smcdsl.program.builtins import call_builtin
 from smcdsl.program.types import BOOL, FILE, INT, JSON, SQLITE, STR, WEIGHT, Type, list_of, parse_type
@@ -52,7 +52,8 @@ def test_intervals_of_built_ins_hold_every_result(name, first, second):
     arguments = [first, second] if name in ("min", "max") else [first]
     result = call_builtin(name, [member for _, member in arguments])
     low, high = builtin_interval(name, [interval for interval, _ in arguments])
-    assert low - 1e-9 * abs(low if math.isfinite(low) else 1) <= result <= high * (1 + 1e-9) + 1e-9
+    slack = 1e-9 * max(1.0, abs(result)) if math.isfinite(result) else 0.0
+    assert low - slack <= result <= high + slack
 
 
 @pytest.mark.parametrize(
@@ -143,3 +144,39 @@ def test_one_wrong_grammar_is_one_mistake():
 def test_checking_needs_no_facts():
     text = 'smc 1\ngenerate {\n  assistant "[[a: "x" | "y"]]"\n  if a == "X" { score 2 }\n}\n'
     assert codes(text) == []
+
+
+def test_checking_runs_no_code_of_the_project(tmp_path):
+    """Neither potentials nor what fits a grammar to its arguments: both would end this process."""
+    for folder in ("grammars", "potentials"):
+        (tmp_path / folder).mkdir()
+    deadly = "import os\nos._exit(3)\ndef fit(grammar, rule, arguments): ...\ndef judge(x: str) -> bool: ...\n"
+    (tmp_path / "grammars/hook.py").write_text(deadly)
+    (tmp_path / "potentials/own.py").write_text(deadly)
+    (tmp_path / "grammars/own.lark").write_text(
+        "// smcdsl: grammar word() specialize hook.py:fit\nword: L+\nL: /[a-z]/\n"
+    )
+    text = (
+        'smc 1\nimport own\nimport potential "potentials/own.py" as own_too\n'
+        'potential again(x: str) -> bool = py("potentials/own.py:judge")\n'
+        'generate {\n  assistant "[[x: own.word]]"\n  require own_too.judge(x) and again(x)\n}\n'
+    )
+    program, diagnostics = check_source(Source("x.smc", text), path=tmp_path / "x.smc")
+    assert program is not None
+    assert diagnostics == []
+
+
+def test_a_module_is_checked_and_is_no_program(tmp_path):
+    text = 'smc 1\nmodule m\ngrammar w = /[a-z]+/\ntemplate t(x: str) {\n  user "{{ y }}"\n}\n'
+    assert codes(text) == ["E0201"]
+    program, diagnostics = check_source(Source("m.smc", text.replace("y }}", "x }}")))
+    assert (program, diagnostics) == (None, [])
+    with pytest.raises(CompileError) as caught:
+        load_program(Source("m.smc", text.replace("y }}", "x }}")))
+    assert [each.code for each in caught.value.diagnostics] == ["E0215"]
+
+
+def test_raw_text_goes_on_from_one_turn_to_the_next():
+    turns = '  text "Once "\n  text "[[a: /[a-z]+/]]"\n  text "[[b: /[a-z]+/]]"\n'
+    text = f"smc 1\ngenerate {{\n{turns}}}\nreturn best {{ a: a, b: b }}\n"
+    assert codes(text) == ["W0603", "E0606"]
