@@ -42,7 +42,7 @@ def attempt(function: Callable[..., Any], arguments: Sequence[Any]) -> Outcome:
     """Call a function here and now."""
     try:
         return Outcome("value", function(*arguments))
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         frames = traceback.extract_tb(error.__traceback__)
         # The first frame is this file's own.
         last = frames[-1] if len(frames) > 1 else None

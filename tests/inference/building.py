@@ -127,7 +127,9 @@ def factor(verb: Any, value: Any, *boundaries: str) -> Factor:
 
 
 def each(verb: Any, value: Any, variable: str, source: str) -> Factor:
-    name, rule = source.split(".")
+    name, _, rule = source.partition(".")
+    if not rule:
+        return Factor(NOWHERE, verb, expression(value), (), Each(variable, NOWHERE, Name(NOWHERE, name)))
     return Factor(
         NOWHERE,
         verb,

@@ -147,6 +147,7 @@ def loops() -> Case:
             ),
             text("b", hole("q")),
         ),
+        each("score", binary(good("note"), "+", constant(0.25)), "note", "notes"),
         returns="notes",
     )
     languages = {"notes": language(["a", "b"]), "q": language(["a", "b"])}

@@ -16,7 +16,7 @@ from oracles.enumerated import Language, splits
 
 from smcdsl.prefixes import Prefixes
 from smcdsl.program.evaluation import evaluate, freeze, potential_calls, render
-from smcdsl.program.expressions import Expression
+from smcdsl.program.expressions import Expression, Name
 from smcdsl.program.program import Program
 from smcdsl.program.statements import (
     Branch,
@@ -290,8 +290,12 @@ class Enumeration:
             return 1.0
         if factor.each is None:
             return float(self.value(factor.expression, state.values))
-        hole, rule = factor.each.source.base.name, factor.each.source.name
         product = 1.0
+        if isinstance(factor.each.source, Name):
+            for item in state.values[factor.each.source.name]:
+                product *= float(self.value(factor.expression, {**state.values, factor.each.variable: item}))
+            return product
+        hole, rule = factor.each.source.base.name, factor.each.source.name
         for key, text in state.texts.get(hole, ()):
             for site in self.languages[key].sites_of(text):
                 if site.rule == rule:
