@@ -282,9 +282,17 @@ def _reverse_edges(table: NDArray[np.int32]) -> tuple[NDArray[np.int64], NDArray
     sources, columns = np.nonzero(table)
     targets = table[sources, columns].astype(np.int64)
     if table.shape[1] > 1 and len(sources):
-        pairs = np.unique(targets * len(table) + sources)
+        pairs = distinct(targets * len(table) + sources)
         targets, sources = pairs // len(table), pairs % len(table)
     return sources, np.searchsorted(targets, np.arange(len(table) + 1))
+
+
+def distinct(values: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The different values, ascending. Sorting beats the hashing of `np.unique` on large arrays of integers."""
+    ordered = np.sort(values)
+    first = np.ones(len(ordered), bool)
+    first[1:] = ordered[1:] != ordered[:-1]
+    return ordered[first]
 
 
 def predecessors(
@@ -307,15 +315,15 @@ def _trimmed(raw: RawDfa) -> RawDfa:
     frontier = np.flatnonzero(alive)
     while len(frontier):
         before = predecessors(sources, offsets, frontier)
-        before = np.unique(before[~alive[before]])
+        before = distinct(before[~alive[before]])
         alive[before] = True
         frontier = before
     reached = np.zeros(size, bool)
     reached[raw.start] = True
     frontier = np.array([raw.start])
     while len(frontier):
-        after = np.unique(raw.table[frontier])
-        after = after[~reached[after]]
+        after = raw.table[frontier].ravel()
+        after = distinct(after[~reached[after]])
         reached[after] = True
         frontier = after.astype(np.int64)
     kept = alive & reached
@@ -355,7 +363,7 @@ def _refine(table: NDArray[np.int32], labels: NDArray[np.int64], random: np.rand
     while len(dirty):
         hashes = (block_hash[blocks[table[dirty]]] * weights).sum(axis=1, dtype=np.uint64)
         moved, count = _split_blocks(blocks, dirty, hashes, count)
-        dirty = np.unique(predecessors(sources, offsets, moved))
+        dirty = distinct(predecessors(sources, offsets, moved))
     return blocks
 
 

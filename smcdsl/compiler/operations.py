@@ -9,7 +9,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from smcdsl.compiler.minimal import DEFAULT_STATE_LIMIT, Dfa, RawDfa, determinize, edges_of, minimal
+from smcdsl.compiler.minimal import DEFAULT_STATE_LIMIT, Dfa, RawDfa, determinize, distinct, edges_of, minimal
 from smcdsl.compiler.nfa import ANY_BYTE, Nfa, TooLarge, without_anchors
 from smcdsl.compiler.regex import Tree
 
@@ -153,8 +153,8 @@ def _product(left: Dfa, right: Dfa, *, keep: bool, limit: int) -> Dfa:
         right_next = right_table[frontier % width]
         codes = np.where(_useful(left_next, right_next, keep), left_next * width + right_next, 0)
         rows.append(codes)
-        new = np.unique(codes)
-        frontier = new[numbers.get(new) < 0]
+        new = codes.ravel()
+        frontier = distinct(new[numbers.get(new) < 0])
         numbers.assign(frontier)
         found.append(frontier)
         if numbers.count > limit:
