@@ -25,6 +25,9 @@ NO_NODE, NO_SPACE, UNKNOWN = -1, -2, -3
 """Instead of a parser state: an error in the text; an array is full; the caller must compute it."""
 
 
+_MEMO = 256
+
+
 class Stacks(NamedTuple):
     """Parser states, interned: node n is `state[n]` on top of `parent[n]`. Grown by `stacks.py`.
 
@@ -243,15 +246,30 @@ def viable(lexer: LexerTables, parser: ParserTables, stacks: Stacks, q: int, nod
     return False
 
 
+NOT_VIABLE, VIABLE, UNSETTLED = 0, 1, 2
+
+
+@njit(cache=True, inline="always")
+def glance(alive, yes, no, possible, q, node, state):  # type: ignore[no-untyped-def]
+    """`viable` as far as it is known already."""
+    result = NOT_VIABLE
+    for word in range(alive.shape[1]):
+        bits = alive[q, word]
+        if bits & yes[node, word]:
+            result = VIABLE
+            break
+        if bits & possible[state, word] & ~no[node, word]:
+            result = UNSETTLED
+    return result
+
+
 @njit(cache=True)
 def step(
     lexer: LexerTables, parser: ParserTables, stacks: Stacks, q: int, node: int, byte: int
 ) -> tuple[int, int, int]:
-    """Read a byte: (DONE, lexer state or 0, parser state), or (SPLIT or FULL, _, _)."""
+    """Read a byte where a lexeme may end: (DONE, lexer state or 0, parser state), or (SPLIT or FULL, _, _)."""
     onward = lexer.next_state[q, byte]
     exclusive = lexer.exclusive[lexer.mode[q]]
-    if not lexer.accepting[q] or (exclusive and lexer.accepting[onward]):
-        return DONE, onward if viable(lexer, parser, stacks, onward, node) else 0, node
     found, new_q, new_node = 0, 0, node
     for word in range(lexer.accepts.shape[1]):
         bits = lexer.accepts[q, word]
@@ -268,6 +286,8 @@ def step(
             if stacks.marked[0]:
                 return SPLIT, 0, 0
             next_q = lexer.next_state[stacks.start[after, lexer.mode[q]], byte]
+            if exclusive and onward and not lexer.escapes[next_q, lexer.obligation[onward]]:
+                continue
             if viable(lexer, parser, stacks, next_q, after):
                 found, new_q, new_node = found + 1, next_q, after
     if found == 0:
@@ -359,17 +379,27 @@ def walk_parsed(
     parser_at = np.zeros(levels, dtype=np.int64)
     filter_at = np.zeros(levels, dtype=np.int64)
     tails_at = np.zeros((levels, ending.moves.shape[1]), dtype=np.uint64)
+    # Local names, and a small memo of shifts: a call counts references to every array, which costs more
+    # than the work itself.
+    depths, byte_of, skips, first_token = trie.depth, trie.byte, trie.skip, trie.first_token
+    next_state, accepting, alive, winner = lexer.next_state, lexer.accepting, lexer.alive, lexer.winner
+    modes, exclusive, ignored, filter_next = lexer.mode, lexer.exclusive, lexer.ignored, filters.next_state
+    escapes, obligation, possible = lexer.escapes, lexer.obligation, parser.possible
+    yes, no, state_of, start_of = stacks.yes, stacks.no, stacks.state, stacks.start
+    following, marked, num_terminals = ending.length, stacks.marked[0], parser.shift.shape[1]
+    memo_key = np.full(_MEMO, -1, dtype=np.int64)
+    memo_value = np.zeros(_MEMO, dtype=np.int64)
     for item in range(todo.count[0]):
         node, end = todo.node[item], todo.end[item]
         base = trie.depth[node] - 1
         lexer_at[base], parser_at[base] = todo.lexer[item], todo.parser[item]
         filter_at[base], tails_at[base] = todo.filter[item], todo.tails[item]
         while node < end:
-            depth = trie.depth[node]
-            byte = trie.byte[node]
+            depth = depths[node]
+            byte = byte_of[node]
             q, p, r = lexer_at[depth - 1], parser_at[depth - 1], filter_at[depth - 1]
             some = False
-            if ending.length:
+            if following:
                 opens = 0
                 may_open = ending.opens_first if depth == 1 else ending.opens_later
                 if q and byte == ending.first and may_open and filters.accepting[r]:
@@ -377,29 +407,73 @@ def walk_parsed(
                     if opens == NO_SPACE:
                         return FULL
                     if opens == UNKNOWN:
-                        if not defer(deferred, node, trie.skip[node], q, p, r, tails_at[depth - 1]):
+                        if not defer(deferred, node, skips[node], q, p, r, tails_at[depth - 1]):
                             return FULL
-                        node = trie.skip[node]
+                        node = skips[node]
                         continue
                 some = move_tails(ending, byte, opens, tails_at[depth - 1], tails_at[depth])
-            new_q, new_p, new_r = 0, p, filters.next_state[r, byte]
+            new_q, new_p, new_r = 0, p, filter_next[r, byte]
             if q and new_r:
-                outcome, new_q, new_p = step(lexer, parser, stacks, q, p, byte)
-                if outcome == FULL:
-                    return FULL
-                if outcome == SPLIT:
-                    if not defer(deferred, node, trie.skip[node], q, p, r, tails_at[depth - 1]):
+                onward = next_state[q, byte]
+                candidate, after, split = np.int64(onward), p, False
+                if accepting[q] and not (exclusive[modes[q]] and not marked):
+                    outcome, candidate, after = step(lexer, parser, stacks, q, p, byte)
+                    if outcome == FULL:
                         return FULL
-                    node = trie.skip[node]
+                    split = outcome == SPLIT
+                elif accepting[q] and not accepting[onward]:
+                    terminal = winner[q]
+                    after = p
+                    if not has(ignored, terminal):
+                        key = p * num_terminals + terminal
+                        slot = (p * 31 + terminal) & (_MEMO - 1)
+                        if memo_key[slot] != key:
+                            after = NO_NODE
+                            if acceptable(parser, stacks, p, terminal):
+                                after = shift(lexer, parser, stacks, p, terminal)
+                            if after == NO_SPACE:
+                                return FULL
+                            if after != UNKNOWN:
+                                memo_key[slot], memo_value[slot] = key, after
+                        else:
+                            after = memo_value[slot]
+                    begun = np.int64(0)
+                    if after >= 0:
+                        begun = np.int64(next_state[start_of[after, modes[q]], byte])
+                        if begun and onward and not escapes[begun, obligation[onward]]:
+                            begun = 0
+                        if begun:
+                            seen = glance(alive, yes, no, possible, begun, after, state_of[after])
+                            if seen == NOT_VIABLE or (
+                                seen == UNSETTLED and not viable(lexer, parser, stacks, begun, after)
+                            ):
+                                begun = 0
+                    if begun and onward or after == UNKNOWN:
+                        split = True
+                    elif begun:
+                        candidate = begun
+                    else:
+                        after = p
+                if split:
+                    if not defer(deferred, node, skips[node], q, p, r, tails_at[depth - 1]):
+                        return FULL
+                    node = skips[node]
                     continue
+                if candidate:
+                    seen = glance(alive, yes, no, possible, candidate, after, state_of[after])
+                    if seen == VIABLE or (seen == UNSETTLED and viable(lexer, parser, stacks, candidate, after)):
+                        new_q, new_p = candidate, after
             if not new_q and not some:
-                node = trie.skip[node]
+                node = skips[node]
                 continue
-            if trie.first_token[node] != trie.first_token[node + 1]:
-                if not record:
-                    set_tokens(trie, node, mask)
-                elif not defer(finals, node, node + 1, new_q, new_p, new_r, tails_at[depth]):
-                    return FULL
+            if first_token[node] != first_token[node + 1]:
+                if record:
+                    if not defer(finals, node, node + 1, new_q, new_p, new_r, tails_at[depth]):
+                        return FULL
+                else:
+                    for i in range(first_token[node], first_token[node + 1]):
+                        token = trie.tokens[i]
+                        mask[token >> 5] |= np.uint32(1) << np.uint32(token & 31)
             lexer_at[depth], parser_at[depth], filter_at[depth] = new_q, new_p, new_r
             node += 1
     return DONE

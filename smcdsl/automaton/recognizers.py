@@ -174,6 +174,8 @@ class ParsedRecognizer:
         )
 
     def _viable(self, hypothesis: Hypothesis) -> bool:
+        if not all(self._lexer.escapes(hypothesis.lexer, owed) for owed in hypothesis.obligations):
+            return False
         alive = self._lexer.alive[hypothesis.lexer]
         if self._lexer.is_start[hypothesis.lexer]:
             alive |= self._end
@@ -213,6 +215,7 @@ class _PlainLexer:
         self.alive = [int.from_bytes(row.tobytes(), "little") for row in tables.alive]
         self.ignored = int.from_bytes(tables.ignored.tobytes(), "little")
         self._accepts = tables.accepts
+        self._escapes, self._obligation = tables.escapes, tables.obligation
         self._terminals: dict[int, list[int]] = {}
 
     def next(self, state: int, byte: int) -> int:
@@ -221,6 +224,10 @@ class _PlainLexer:
         if row is None:
             row = self._rows[state] = self._next_state[state].tolist()
         return row[byte]
+
+    def escapes(self, state: int, owed: int) -> bool:
+        """Whether a lexeme in `state` may get rid of an obligation."""
+        return bool(self._escapes[state, self._obligation[owed]])
 
     def accepts(self, state: int) -> list[int]:
         """Terminals that a lexeme may be when it ends in `state`."""

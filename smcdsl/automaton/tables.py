@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-FORMAT = 1
+FORMAT = 3
 """Raised whenever the meaning of a stored array changes."""
 
 
@@ -42,11 +42,14 @@ class LexerTables(NamedTuple):
     next_state: NDArray[np.int32]  # (S, 256) state after a byte
     accepts: NDArray[np.uint64]  # (S, TW) terminals that a lexeme may be when it ends here
     accepting: NDArray[np.bool_]  # (S,) whether there is one
+    winner: NDArray[np.int32]  # (S,) the lowest of them, the only one under longest match; -1 for none
     alive: NDArray[np.uint64]  # (S, TW) terminals that a lexeme may still become, those of `accepts` included
     mode: NDArray[np.int32]  # (S,)
     is_start: NDArray[np.bool_]  # (S,)
     exclusive: NDArray[np.bool_]  # (modes,) the longest lexeme wins; otherwise every way to cut the text counts
     ignored: NDArray[np.uint64]  # (TW,) terminals between which the parser sees nothing
+    obligation: NDArray[np.int32]  # (S,) column of `escapes` for states that may be owed, -1 for others
+    escapes: NDArray[np.bool_]  # (S, columns) a lexeme in the first state may end without the owed one accepting
 
 
 class ParserTables(NamedTuple):

@@ -66,15 +66,20 @@ def build_lexer(
     # A state from which nothing can be completed is as good as dead.
     hopeless = np.array([not mask for mask in alive])
     next_state[hopeless[next_state]] = 0
+    exclusive_states = np.array([exclusive[union.modes[state]] for state in representatives])
+    obligation, escapes = _escapes(next_state, np.array([bool(mask) for mask in winners]), exclusive_states)
     tables = LexerTables(
         next_state=np.ascontiguousarray(next_state, dtype=np.int32),
         accepts=bit_rows(winners, words),
         accepting=np.array([bool(mask) for mask in winners]),
+        winner=np.array([(mask & -mask).bit_length() - 1 for mask in winners], dtype=np.int32),
         alive=bit_rows(alive, words),
         mode=np.array([union.modes[state] for state in representatives], dtype=np.int32),
         is_start=np.array([union.start_marks[state] > 0 for state in representatives]),
         exclusive=np.array(exclusive, dtype=np.bool_),
         ignored=bit_rows([sum(1 << number for number in ignored)], words)[0],
+        obligation=obligation,
+        escapes=escapes,
     )
     return tables, [int(renumber[state]) for state in first]
 
@@ -214,3 +219,44 @@ def _alive(table: NDArray[np.int32], winners: list[int]) -> list[int]:
                 alive[state] = mask
                 changed = True
     return alive
+
+
+def _escapes(
+    next_state: NDArray[np.int32], accepting: NDArray[np.bool_], exclusive: NDArray[np.bool_]
+) -> tuple[NDArray[np.int32], NDArray[np.bool_]]:
+    """Which lexemes can get rid of an obligation: (column of each state that can be owed, (S, columns)).
+
+    A lexeme has ended early if it could have gone on to a longer one; the new lexeme must lead that one
+    to its death, or end before. Where it cannot, the early end need not be looked at: a name that might go
+    on with a letter of several bytes is never followed by a name that begins with it.
+    """
+    _, first = np.unique(next_state, axis=1, return_index=True)
+    table = next_state[:, first]
+    owed = np.zeros(len(table), dtype=np.bool_)
+    owed[table[accepting & exclusive]] = True
+    owed &= ~accepting
+    owed[0] = False
+    while True:
+        wider = owed.copy()
+        wider[table[owed]] = True
+        wider &= ~accepting
+        wider[0] = False
+        if (wider == owed).all():
+            break
+        owed = wider
+    column = np.full(len(table), -1, dtype=np.int32)
+    column[owed] = np.arange(int(owed.sum()))
+    states = np.flatnonzero(owed)
+    if len(states) * len(table) * len(first) > 200_000_000:
+        return column, np.ones((len(table), len(states)), dtype=np.bool_)
+    escapes = np.repeat(accepting[:, None], len(states), axis=1)
+    while True:
+        wider = escapes.copy()
+        for after, owed_after in zip(table.T, table[states].T):
+            goes_on = after > 0
+            wider[np.ix_(goes_on, owed_after == 0)] = True
+            kept = np.flatnonzero((owed_after > 0) & ~accepting[owed_after])
+            wider[:, kept] |= escapes[np.ix_(after, column[owed_after[kept]])] & goes_on[:, None]
+        if (wider == escapes).all():
+            return column, escapes
+        escapes = wider
