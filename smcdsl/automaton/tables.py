@@ -110,6 +110,11 @@ _PLAIN = ("deterministic", "separable", "token_limit", "boundaries", "sites")
 _PLAIN += ("vocab_size", "end_of_turn", "fingerprint")
 
 
+def plain_arrays(part: Any) -> Any:
+    """The same tables with arrays that all have one layout, so that kernels are compiled for one only."""
+    return type(part)(*(np.require(array, requirements=["C", "W", "O"]) for array in part))
+
+
 def save_tables(tables: AutomatonTables, path: Path) -> None:
     """Write tables to a file, all or nothing. Arrays are stored raw, never pickled; the trie is left out."""
     arrays: dict[str, NDArray[Any]] = {}
@@ -135,7 +140,8 @@ def load_tables(path: Path, trie: TrieTables) -> AutomatonTables | None:
         for name, kind in _PARTS.items():
             if name != "trie":
                 first = f"{name}.{kind._fields[0]}"
-                parts[name] = kind(*(arrays[f"{name}.{f}"] for f in kind._fields)) if first in arrays else None
+                found = first in arrays
+                parts[name] = plain_arrays(kind(*(arrays[f"{name}.{f}"] for f in kind._fields))) if found else None
         for name in ("token_limit", "boundaries", "end_of_turn"):
             plain[name] = tuple(plain[name])
         return AutomatonTables(**parts, **plain)

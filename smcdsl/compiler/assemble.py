@@ -22,6 +22,7 @@ from smcdsl.automaton.tables import (
     RegularTables,
     TrieTables,
     load_tables,
+    plain_arrays,
     read_arrays,
     save_tables,
     write_arrays,
@@ -110,8 +111,8 @@ class _Unhashed:
 def _trie(fingerprint: str, unhashed: _Unhashed, cache_dir: Path | None) -> TrieTables:
     path = None if cache_dir is None else cache_dir / "vocabularies" / f"{fingerprint}-{FORMAT}.npz"
     if path is not None and (arrays := read_arrays(path)) is not None and set(arrays) == set(TrieTables._fields):
-        return TrieTables(**arrays)
-    trie = build_trie(unhashed.vocabulary)
+        return plain_arrays(TrieTables(**arrays))
+    trie = plain_arrays(build_trie(unhashed.vocabulary))
     if path is not None:
         _try_to_save(lambda: write_arrays(trie._asdict(), path))
     return trie
@@ -219,12 +220,12 @@ class _Assembly:
     ) -> AutomatonTables:
         return AutomatonTables(
             trie=self.trie,
-            regular=regular,
-            lexer=lexer,
-            parser=parser,
+            regular=regular and plain_arrays(regular),
+            lexer=lexer and plain_arrays(lexer),
+            parser=parser and plain_arrays(parser),
             deterministic=deterministic,
             separable=separable,
-            filter=filters,
+            filter=filters and plain_arrays(filters),
             token_limit=whole.token_limit,
             boundaries=self.grammar.boundaries,
             sites="",
