@@ -17,6 +17,7 @@ from smcdsl.language.type_syntax import read_type
 from smcdsl.library import standard
 from smcdsl.library.binding import children, walk
 from smcdsl.library.lark_files import LibraryGrammar, own_grammar
+from smcdsl.program import evaluation
 from smcdsl.program import expressions as tree
 from smcdsl.program.expressions import Argument, Expression
 from smcdsl.program.grammar import (
@@ -193,7 +194,7 @@ class _Resolver:
         if typed.type.name not in ("int", "any", "json"):
             self.report.add(mistakes.limits_are_whole_numbers(typed.type, bound.span))
         resolved = self._settled(typed.expression)
-        if len(self.report.diagnostics) > before:
+        if len(self.report.diagnostics) > before or not self._is_resolved(resolved):
             return None
         return resolved.value if isinstance(resolved, tree.Constant) and isinstance(resolved.value, int) else resolved
 
@@ -338,7 +339,16 @@ class _Resolver:
         missing = [each.name for each in signature.parameters if each.required and each.name not in given]
         if missing and len(self.report.diagnostics) == before:
             self.report.add(mistakes.missing_parameter(signature.name, missing, span, shown))
-        return tuple(given.items()) if len(self.report.diagnostics) == before else None
+        sound = len(self.report.diagnostics) == before and all(map(self._is_resolved, given.values()))
+        return tuple(given.items()) if sound else None
+
+    def _is_resolved(self, expression: Expression) -> bool:
+        """Whether every name and call was understood; about those of broken lines nothing was said."""
+        if isinstance(expression, tree.Call):
+            return False
+        if isinstance(expression, tree.Name):
+            return expression.name in self.values
+        return all(map(self._is_resolved, evaluation.children(expression)))
 
     def _check_arguments(self, arguments: tuple[Argument, ...] | None) -> None:
         for argument in arguments or ():
