@@ -34,7 +34,7 @@ class OpenTurn(Instruction):
 
 @dataclass(frozen=True)
 class CloseTurn(Instruction):
-    """The chat template's closing, but for the token that a hole has ended itself with."""
+    """The chat template's closing, but for the token that a hole has ended itself with; nothing for `text`."""
 
     role: TurnRole
 

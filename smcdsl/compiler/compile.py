@@ -174,6 +174,9 @@ def _following(
         instruction = instructions[position] if position < len(instructions) else None
         position += 1
         match instruction:
+            case CloseTurn(role="text"):
+                # Raw text goes on in the next `text` block; only the program ends it.
+                pass
             case None | CloseTurn():
                 return frozenset({"end"})
             case Write() | ObserveText():

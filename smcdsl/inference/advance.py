@@ -244,6 +244,7 @@ class Interpreter:
             if arrival is not None:
                 return arrival
             course.position += 1
+        self._flush(course)
         assert not course.previews, "a preview is left in the weight"
         frame = self.frames.number(Frame(course.position, course.environment, course.roles))
         return Arrival(FINISHED, frame, course.prefix, 0, course.log_weight)
@@ -388,11 +389,12 @@ class Interpreter:
             raise ModelError(replace(error.diagnostics[0], labels=(label,)), error.model) from error
 
     def _close_turn(self, instruction: CloseTurn, course: _Course) -> None:
+        if instruction.role == "text":
+            return
         self._flush(course)
-        if instruction.role != "text":
-            closing = self._turn(instruction.role, instruction.span, course).closing
-            course.prefix = self.prefixes.extend(course.prefix, closing[1:] if course.turn_ended else closing)
-            course.roles = (*course.roles, instruction.role)
+        closing = self._turn(instruction.role, instruction.span, course).closing
+        course.prefix = self.prefixes.extend(course.prefix, closing[1:] if course.turn_ended else closing)
+        course.roles = (*course.roles, instruction.role)
         course.turn_ended = False
 
     def _start_hole(self, write: Write, course: _Course) -> Calling[Arrival]:

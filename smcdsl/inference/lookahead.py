@@ -72,6 +72,7 @@ def look_ahead(plan: Plan, position: int, environment: dict[str, Any], evaluate:
     prospect = Prospect()
     for _ in range(_LONGEST_WALK):
         if walk.position >= len(plan.instructions):
+            _close(walk)
             break
         instruction = plan.instructions[walk.position]
         walk.position += 1
@@ -92,9 +93,11 @@ def _step(walk: _Walk, instruction: Instruction, evaluate: Evaluate) -> Calling:
     match instruction:
         case Emit() if walk.in_text:
             yield from _read(walk, instruction, evaluate)
+        case CloseTurn(role="text"):
+            # Raw text goes on in the next `text` block; only the program ends it.
+            pass
         case CloseTurn():
-            walk.ends_turn = walk.ends_turn or (walk.in_text and not walk.text)
-            walk.in_text = False
+            _close(walk)
         case ObserveText():
             walk.in_text = False
         case Write(name=name):
@@ -122,6 +125,12 @@ def _step(walk: _Walk, instruction: Instruction, evaluate: Evaluate) -> Calling:
         case _:
             pass
     return True
+
+
+def _close(walk: _Walk) -> None:
+    """The turn ends here."""
+    walk.ends_turn = walk.ends_turn or (walk.in_text and not walk.text)
+    walk.in_text = False
 
 
 def _read(walk: _Walk, emit: Emit, evaluate: Evaluate) -> Calling:

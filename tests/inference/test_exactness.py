@@ -182,6 +182,13 @@ def forgotten() -> Case:
     return Case(made, toy(["a", "b", ";"], seed=13), languages)
 
 
+def raw_text_in_parts() -> Case:
+    """A hole at the end of a `text` block ends at what the next block gives."""
+    made = program(turn("text", "b", text(hole("q"))), turn("text", text(";", "a")), turn("text", text("b", hole("r"))))
+    languages = {"q": language(["a", "ab", "b"]), "r": language(["a", "b"])}
+    return Case(made, toy(["a", "b", ";", ";a", "ab"], order=2, seed=14), languages)
+
+
 def tempered() -> Case:
     case = one_hole()
     case.program = program(*case.program.body, temperature=0.6)
@@ -203,6 +210,7 @@ CASES: dict[str, Callable[[], Case]] = {
         tempered,
         chat,
         forgotten,
+        raw_text_in_parts,
     )
 }
 

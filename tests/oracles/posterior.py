@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from oracles.enumerated import Language, splits
 
+from smcdsl.errors import Source, Span
 from smcdsl.prefixes import Prefixes
 from smcdsl.program.evaluation import evaluate, freeze, potential_calls, render
 from smcdsl.program.expressions import Expression, Name
@@ -51,6 +52,11 @@ class Unbind:
 
 
 MISSING = object()
+
+
+def given(text: str) -> Given:
+    span = Span(Source("", ""), 0, 0)
+    return Given(text, span)
 
 
 @dataclass(frozen=True)
@@ -139,7 +145,7 @@ class Enumeration:
                     context = state.context + self.model.turn(state.roles, role).opening
                 return (*body, Close(role), *rest), replace(state, context=context)
             case Close(role=role):
-                return rest, self.close(role, self.flush(state))
+                return rest, self.close(role, state)
             case Text(template=template):
                 return (*template.parts, *rest), state
             case Given(text=text):
@@ -177,13 +183,14 @@ class Enumeration:
                 while not isinstance(rest[0], LoopEnd):
                     left, rest = rest[0], rest[1:]
                     if isinstance(left, Close):
-                        state = self.close(left.role, self.flush(state))
+                        state = self.close(left.role, state)
                 return rest[1:], state
         raise AssertionError(item)
 
     def close(self, role: str, state: State) -> State:
         if role == "text":
-            return replace(state, ended=False)
+            return state
+        state = self.flush(state)
         closing = self.model.turn(state.roles, role).closing
         context = state.context + (closing[1:] if state.ended else closing)
         return replace(state, context=context, ended=False, roles=(*state.roles, role))
@@ -220,8 +227,11 @@ class Enumeration:
                         text += render(self.value(part.expression, values))
                     except Exception:
                         return text.encode()
-                elif isinstance(part, Factor):
+                elif isinstance(part, Factor) or (isinstance(part, Close) and part.role == "text"):
                     pass
+                elif isinstance(part, Turn) and part.role == "text":
+                    index = rest.index(item)
+                    return self.following(hole, (*map(given, [text]), *part.body, *rest[index + 1 :]), state)
                 elif isinstance(part, Close):
                     return text.encode() or None
                 elif isinstance(part, Let | Unbind):
