@@ -19,7 +19,6 @@ from collections import OrderedDict
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 from smcdsl.potentials._sql_schema import Schema, quoted, read_schema
 
@@ -159,7 +158,7 @@ def database(path: str) -> Database:
 
 
 def _open(path: str) -> sqlite3.Connection:
-    uri = f"file:{quote(str(Path(path).absolute()))}?mode=ro&immutable=1"
+    uri = f"{Path(path).absolute().as_uri()}?mode=ro&immutable=1"
     try:
         connection = sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False)
     except sqlite3.Error as error:

@@ -106,7 +106,10 @@ def resolves(q: str, db: Sqlite, identifiers: str = "legacy") -> bool:
 
 
 def _resolves_so_far(q: str, db: Sqlite, identifiers: str = "legacy") -> bool:
-    """`resolves` for a text that ends where a clause ends: no if every completion is wrong."""
+    """`resolves` for a text that ends where a clause ends: no if every completion is wrong.
+
+    At another boundary (`at table`) a FROM that goes on would be taken for finished; use `at clause`.
+    """
     return _prefix_error(q, db, identifiers) is None
 
 
