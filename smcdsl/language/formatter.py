@@ -34,6 +34,9 @@ _ORDER: tuple[type[sx.Declaration], ...] = (
     sx.Infer,
     sx.TestSyntax,
 )
+_LISTED = (sx.Import, sx.InputSyntax, sx.GrammarSyntax, sx.PotentialSyntax)
+"""Declarations that may follow each other without a blank line."""
+
 _BLANK_LINE = re.compile(r"\n[ \t\r]*\n")
 _COMMENT_GAP = "  "
 
@@ -89,10 +92,8 @@ class _Formatter:
             self.last_end = None
             self._declaration(declaration, group)
         self.pending = groups[-1]
-        if self.pending:
-            self._blank()
-            self.last_end = None
-            self._flush(len(self.text) + 1, 0)
+        self.last_end = max((item.span.end for item in self.tree.declarations), default=self._header_end())
+        self._flush(len(self.text) + 1, 0)
         return self._joined()
 
     # ---- comments and lines
@@ -187,9 +188,8 @@ class _Formatter:
 
     def _stands_apart(self, before: sx.Declaration, after: sx.Declaration, comments: Sequence[sx.Comment]) -> bool:
         """Whether a blank line separates two declarations."""
-        if type(before) is not type(after) or not isinstance(after, sx.Import | sx.InputSyntax | sx.GrammarSyntax):
-            if not (isinstance(before, sx.PotentialSyntax) and isinstance(after, sx.PotentialSyntax)):
-                return True
+        if type(before) is not type(after) or not isinstance(after, _LISTED):
+            return True
         if self._is_tall(before) or self._is_tall(after):
             return True
         start = min([after.span.start, *(comment.span.start for comment in comments[:1])])
@@ -248,8 +248,9 @@ class _Formatter:
         if node.rules:
             self._rules(node)
             return
-        heads = [_grammar_head(item) for item in group if isinstance(item, sx.GrammarSyntax)]
-        lines = self._grammar_lines(node, max(map(len, heads), default=0))
+        grammars = [item for item in group if isinstance(item, sx.GrammarSyntax)]
+        width = max((len(_grammar_head(item)) for item in grammars if not item.parameters), default=0)
+        lines = self._grammar_lines(node, 0 if node.parameters else width)
         self._broken(lines, node.span, 0)
 
     def _rules(self, node: sx.GrammarSyntax) -> None:
@@ -257,7 +258,7 @@ class _Formatter:
         width = max(len(name.text) for name, _ in node.rules)
         for name, rule in node.rules:
             assert rule.span is not None, "nodes of the parser have places"
-            lines = _grammar_expression_lines(f"{name.text:<{width}} =", rule, "", _INDENT)
+            lines = _grammar_expression_lines(f"{name.text:<{width}} =", rule, "", _INDENT - width + len(name.text))
             self._broken(lines, Span(self.tree.source, name.span.start, rule.span.end), _INDENT)
         self._close(node.span.end, 0)
 
@@ -274,7 +275,9 @@ class _Formatter:
     def _grammar_lines(self, node: sx.GrammarSyntax, width: int) -> list[tuple[str, Span | None]]:
         assert node.expression is not None, "a grammar has rules or an expression"
         tail = f" as {node.as_type.text}" if node.as_type else ""
-        return _grammar_expression_lines(f"{_grammar_head(node):<{width}} =", node.expression, tail, 0)
+        lines = _grammar_expression_lines(f"{_grammar_head(node)} =", node.expression, tail, 0)
+        head = _grammar_head(node)
+        return [(f"{head:<{width}}{lines[0][0][len(head) :]}", lines[0][1]), *lines[1:]]
 
     def _potential(self, node: sx.PotentialSyntax) -> None:
         head = f"potential {node.name.text}{_parameters(node.parameters)} -> {node.result.text} = "

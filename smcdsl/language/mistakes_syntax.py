@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from smcdsl.errors import Diagnostic, Edit, Label, Span
@@ -135,7 +136,7 @@ def no_such_loop(word: Span, condition: str) -> Diagnostic:
     """`while` and its relatives."""
     number, line = _line_text(word)
     indent = line[: len(line) - len(line.lstrip())]
-    leave = f"if {condition} {{ break }}" if condition else "if ... { break }"
+    leave = f"if {_opposite(condition)} {{ break }}"
     pad = " " * len(str(number))
     return Diagnostic(
         "E0105",
@@ -143,6 +144,15 @@ def no_such_loop(word: Span, condition: str) -> Diagnostic:
         (_primary(word, "loops have a fixed bound so that every program terminates"),),
         help=f"use a bounded loop and leave it early\n{number} | {indent}for i in 1..10 {{\n{pad} + {indent}  {leave}",
     )
+
+
+def _opposite(condition: str) -> str:
+    """When to leave a loop that runs while the condition holds."""
+    if not condition:
+        return "..."
+    if condition.startswith("not ") and not re.search(r"\b(?:and|or)\b", condition):
+        return condition.removeprefix("not ").strip()
+    return f"not {condition}" if re.fullmatch(r"[\w.]+", condition) else f"not ({condition})"
 
 
 def left_out(word: Span, reason: str, advice: str) -> Diagnostic:

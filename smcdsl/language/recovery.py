@@ -414,7 +414,7 @@ def _unknown_word(failure: Failure) -> Repair | None:
     span = reader.token_span(failure.token)
     if word in LOOP_WORDS:
         rest = reader.text[failure.end : structure.line_end(reader.text, failure.end)]
-        condition = rest.split("#")[0].strip().removesuffix("{").strip()
+        condition = rest.split("#")[0].strip().removesuffix("{").strip() if word == "while" else ""
         return Repair(mistakes.no_such_loop(span, condition), skip=True)
     if word in LEFT_OUT:
         return Repair(mistakes.left_out(span, *LEFT_OUT[word]), skip=True)
