@@ -29,7 +29,7 @@ BESIDE = frozenset({"errors", "program", "protocols"})
 LIBRARIES = {
     "lark": ("notations", "language"),
     "numba": ("automaton/kernels.py",),
-    "torch": ("models",),
+    "torch": ("models", "cli/doctor.py"),
     "transformers": ("models",),
     "safetensors": ("models",),
     "tokenizers": ("models",),

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import sqlite3
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -85,7 +85,7 @@ def from_texts(program: Program, texts: Mapping[str, Sequence[str]], origin: Ori
     Raises:
         UsageError: E0801 missing, E0802 not of its type, E0814 no such input.
     """
-    return _collect(program, texts, origin, lambda declared, given: _parse_all(declared, given, origin))
+    return read_inputs(program, texts, {}, origin)
 
 
 def from_values(program: Program, values: Mapping[str, Any], origin: Origin = PYTHON) -> dict[str, Any]:
@@ -94,30 +94,37 @@ def from_values(program: Program, values: Mapping[str, Any], origin: Origin = PY
     Raises:
         UsageError: as `from_texts`.
     """
-    return _collect(program, values, origin, lambda declared, given: _convert(declared.type, given, declared, origin))
+    return read_inputs(program, {}, values, origin)
 
 
-def _collect(
-    program: Program, given: Mapping[str, Any], origin: Origin, read: Callable[[Input, Any], Any]
+def read_inputs(
+    program: Program, texts: Mapping[str, Sequence[str]], values: Mapping[str, Any], origin: Origin
 ) -> dict[str, Any]:
-    mistakes: list[Diagnostic] = [
-        _unknown_input(program, name, origin) for name in given if name not in {known.name for known in program.inputs}
-    ]
-    values: dict[str, Any] = {}
+    """Values from both; a text goes before a value.
+
+    Raises:
+        UsageError: as `from_texts`, with every mistake.
+    """
+    given = values.keys() | texts.keys()
+    names = [known.name for known in program.inputs]
+    mistakes = [_unknown_input(program, name, origin) for name in sorted(given) if name not in names]
+    found: dict[str, Any] = {}
     missing = [known for known in program.inputs if known.required and known.name not in given]
     for declared in program.inputs:
         try:
-            if declared.name in given:
-                values[declared.name] = read(declared, given[declared.name])
+            if declared.name in texts:
+                found[declared.name] = _parse_all(declared, texts[declared.name], origin)
+            elif declared.name in values:
+                found[declared.name] = _convert(declared.type, values[declared.name], declared, origin)
             elif not declared.required:
-                values[declared.name] = _default(program, declared, origin)
+                found[declared.name] = _default(program, declared, origin)
         except _Unfit as unfit:
             mistakes.append(unfit.diagnostic)
     if missing:
         mistakes.append(_missing_inputs(program, missing, given, origin))
     if mistakes:
         raise UsageError(mistakes)
-    return values
+    return found
 
 
 def _default(program: Program, declared: Input, origin: Origin) -> Any:
@@ -340,7 +347,7 @@ def _shown(value: Any) -> str:
     return text if len(text) <= 60 else text[:57] + "..."
 
 
-def _missing_inputs(program: Program, missing: list[Input], given: Mapping[str, Any], origin: Origin) -> Diagnostic:
+def _missing_inputs(program: Program, missing: list[Input], given: Set[str], origin: Origin) -> Diagnostic:
     names = " and ".join(f"`{declared.name}`" for declared in missing)
     listed = []
     for declared in program.inputs:
