@@ -339,6 +339,8 @@ def _partition(table: NDArray[np.int32], labels: NDArray[np.int64]) -> NDArray[n
     attempt = 0
     while True:
         blocks = _refine(table, labels, np.random.default_rng(attempt))
+        if int(blocks.max()) + 1 == len(table):
+            return blocks  # states with different hashes are different
         rows = blocks[table]
         _, representatives = np.unique(blocks, return_index=True)
         if np.array_equal(rows, rows[representatives[blocks]]):
