@@ -445,7 +445,8 @@ def _misplaced(expression: tree.Call, scope: Scope) -> None:
 
 
 def _builtin_call(expression: tree.Call, callee: Builtin, scope: Scope) -> Typed:
-    parameters = callee.parameters
+    # Built-ins have a value for null, so `e?` may stand wherever `e` may.
+    parameters = tuple(replace(each, type=replace(each.type, optional=True)) for each in callee.parameters)
     if callee.variadic:
         parameters = parameters * max(len(expression.arguments), 1)
     matched = match_arguments(expression, callee.name, parameters, None, scope, by_name=False)
