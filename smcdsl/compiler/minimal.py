@@ -320,12 +320,12 @@ def _trimmed(raw: RawDfa) -> RawDfa:
         frontier = before
     reached = np.zeros(size, bool)
     reached[raw.start] = True
-    frontier = np.array([raw.start])
+    frontier = np.array([raw.start], np.int64)
     while len(frontier):
-        after = raw.table[frontier].ravel()
+        after = raw.table[frontier].ravel().astype(np.int64)
         after = distinct(after[~reached[after]])
         reached[after] = True
-        frontier = after.astype(np.int64)
+        frontier = after
     kept = alive & reached
     kept[0] = True
     if kept.all():

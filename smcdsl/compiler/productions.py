@@ -38,6 +38,7 @@ class Productions:
 
     def __init__(self, rules: Mapping[str, GrammarExpression], start: str, limit: int = DEFAULT_STATE_LIMIT) -> None:
         self.start, self.limit = start, limit
+        self._rules = rules
         self.of: dict[str, list[Production]] = {}
         self._leaves: dict[GrammarExpression, Dfa] = {}
         for name in reachable(start, rules):
@@ -55,6 +56,8 @@ class Productions:
 
     def _helper(self, productions: list[Production]) -> str:
         name = f" {len(self.of)}"
+        while name in self._rules or name in self.of:
+            name += "'"
         self.of[name] = productions
         return name
 

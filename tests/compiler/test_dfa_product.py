@@ -15,8 +15,11 @@ from smcdsl.program.grammar import (
     Difference,
     Grammar,
     LiteralText,
+    Matches,
     Pattern,
     Reference,
+    Repeat,
+    Restricted,
 )
 
 LONGEST = 4
@@ -97,3 +100,21 @@ def test_a_product_that_grows_too_large_is_an_error():
     body = Alternatives((Concatenation((Reference(("start",)), Reference(("start",)))), LiteralText("a")))
     with pytest.raises(TooLarge):
         intersect_rules(Grammar("g", "start", {"start": body}), from_expression(Pattern("(a{97})*")), limit=50)
+
+
+def test_two_restrictions_that_end_in_freedom_keep_their_rules_apart():
+    """Behind `a` the pattern forbids nothing more, so repetitions are used as they are, twice."""
+    letters = Repeat(Alternatives((Reference(("pair",)), LiteralText("b"))), 0, None)
+    more = Repeat(Alternatives((Reference(("pair",)), LiteralText("a"))), 0, None)
+    begins = (Matches(Pattern("a[ab]*"), excludes=False), Matches(Pattern("^b"), excludes=True))
+    rules = {
+        "start": Concatenation((Reference(("one",)), LiteralText(" "), Reference(("two",)))),
+        "one": Restricted(Concatenation((LiteralText("a"), letters)), begins[1:]),
+        "two": Restricted(Concatenation((LiteralText("a"), more)), (Matches(Pattern("(?s)a.*"), excludes=False),)),
+        "pair": Alternatives(
+            (LiteralText("ab"), Concatenation((LiteralText("b"), Reference(("pair",)), LiteralText("b"))))
+        ),
+    }
+    grammar = Grammar("g", "start", rules, boundaries=tuple(rules))
+    plain = without_restrictions(grammar)
+    assert grammar_texts(plain, "ab ", 6) == grammar_texts(grammar, "ab ", 6)
