@@ -253,13 +253,16 @@ class CompiledProgram:
         loaded = self.load_model(model, settings)
         plan = self._plan_for(settings)
         groups = [RunRequest(values, settings["seed"] if seed is None else seed) for values, seed in requests]
+        automata = HoleAutomata(plan.program, loaded.vocabulary, settings["state_limit"], on_compiled)
+        if groups:
+            automata.prepare(groups[0].inputs)
         outcome_of = _Outcomes(self.program, loaded, settings, [group.inputs for group in groups], began)
         try:
             posteriors = run(
                 plan,
                 loaded,
                 groups,
-                automata=HoleAutomata(plan.program, loaded.vocabulary, settings["state_limit"], on_compiled),
+                automata=automata,
                 functions=resolve_function,
                 settings=RunSettings.of(settings.profile),
                 events=on_event,

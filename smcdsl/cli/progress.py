@@ -1,0 +1,86 @@
+"""The live line of a run on a terminal: particles alive, ESS, boundary, tokens, potentials, time."""
+
+from __future__ import annotations
+
+import sys
+import time
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from smcdsl.engine.automata import Compiled
+
+if TYPE_CHECKING:
+    from smcdsl.inference.events import Event
+
+
+class Progress:
+    """Shows events of one run on stderr while it goes on, and leaves the last state behind."""
+
+    def __init__(self) -> None:
+        from rich.console import Console
+        from rich.live import Live
+
+        self._console = Console(file=sys.stderr, highlight=False)
+        self._live = Live("", console=self._console, refresh_per_second=8, transient=False)
+        self._began = time.perf_counter()
+        self._died = 0
+        self._site: Any = None
+
+    def __enter__(self) -> Progress:
+        self._live.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._live.update(self._line())
+        self._live.stop()
+
+    def compiled(self, compiled: Compiled) -> None:
+        """A hole's grammar is ready."""
+        cached = ", cached" if compiled.cached else ""
+        text = f"{compiled.hole}: {compiled.states:,} states{cached}"
+        self._console.print(f"  compile   {text:<38}{compiled.seconds:.1f} s", markup=False)
+
+    def event(self, event: Event) -> None:
+        """Something happened."""
+        if event.name == "died":
+            self._died += 1
+        elif event.name == "site":
+            self._site = event
+        else:
+            return
+        self._live.update(self._line())
+
+    def _line(self) -> str:
+        seconds = f"{time.perf_counter() - self._began:.1f} s"
+        if self._site is None:
+            return f"  particles started   {seconds}"
+        site = self._site
+        calls = "   ".join(f"{name} {n} calls ({cached} cached)" for name, (n, cached) in site.calls.items())
+        parts = [
+            f"  particles {site.alive}/{len(site.log_weights)} alive",
+            f"ESS {site.ess:.1f}",
+            f"boundary {site.number}",
+            f"tokens {site.tokens}",
+            *([f"deaths {self._died}"] if self._died else []),
+            *([calls] if calls else []),
+            seconds,
+        ]
+        return "   ".join(parts)
+
+
+def describe(event: Event) -> str:
+    """An event as one line, for `--stream`."""
+    facts = event.as_json()
+    seconds = f"{facts.pop('seconds'):8.3f} s"
+    name = facts.pop("event")
+    kept = {key: value for key, value in facts.items() if key not in ("texts", "log_weights", "finished", "calls")}
+    return f"{seconds}  {name:<9} " + "  ".join(f"{key} {_short(value)}" for key, value in kept.items())
+
+
+def _short(value: Any) -> str:
+    from smcdsl.report.visible import escape, shorten
+
+    text = f"{value:.3f}" if isinstance(value, float) else escape(str(value))
+    return shorten(text, 80)
