@@ -448,7 +448,7 @@ def walk_parsed(
                                 seen == UNSETTLED and not viable(lexer, parser, stacks, begun, after)
                             ):
                                 begun = 0
-                    if begun and onward or after == UNKNOWN:
+                    if (begun and onward) or after == UNKNOWN:
                         split = True
                     elif begun:
                         candidate = begun

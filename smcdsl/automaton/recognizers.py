@@ -52,7 +52,7 @@ class ParsedRecognizer:
         self.lexer, self.parser, self.filter = tables.lexer, tables.parser, tables.filter
         kind = LinearStacks if tables.deterministic else GraphStacks
         self.stacks: LinearStacks | GraphStacks = kind(tables.lexer, tables.parser)
-        self._lexer = _PlainLexer(tables.lexer)
+        self.plain_lexer = PlainLexer(tables.lexer)
         self._end = 1 << (tables.parser.shift.shape[1] - 1)
         self._markers = [int(marker) for marker in tables.parser.markers]
         self._contents: list[tuple[int, tuple[Hypothesis, ...]]] = [(0, ())]
@@ -102,18 +102,18 @@ class ParsedRecognizer:
         after = filter_state if self.filter is None else int(self.filter.next_state[filter_state, byte])
         if not after:
             return DEAD_CONFIGURATION
-        return self._intern(after, [new for old in hypotheses for new in self._moves(old, byte)])
+        return self._intern(after, (new for old in hypotheses for _, new in self.moves(old, byte)))
 
-    def _moves(self, old: Hypothesis, byte: int) -> Iterable[Hypothesis]:
-        """All ways to go on from a hypothesis with a byte."""
-        lexer = self._lexer
+    def moves(self, old: Hypothesis, byte: int) -> Iterable[tuple[int, Hypothesis]]:
+        """All ways to go on from a hypothesis with a byte: (terminal that ended before it or -1, hypothesis)."""
+        lexer = self.plain_lexer
         mode = lexer.mode[old.lexer]
         obligations = self._advanced(old.obligations, byte)
         onward = lexer.next(old.lexer, byte)
         if onward and obligations is not None:
-            yield Hypothesis(onward, old.parser, obligations)
+            yield -1, Hypothesis(onward, old.parser, obligations)
         longer_wins = lexer.exclusive[mode]
-        for parser in self._committed(old):
+        for terminal, parser in self._committed(old):
             for new_mode, new_parser in self._zero_width(mode, parser):
                 owed: tuple[int, ...] | None = ()
                 if longer_wins and new_mode == mode and new_parser == parser:
@@ -122,25 +122,26 @@ class ParsedRecognizer:
                     owed = tuple(sorted({*obligations, onward})) if onward else obligations
                 begun = lexer.next(self.stacks.start(new_parser, new_mode), byte)
                 if begun:
-                    yield Hypothesis(begun, new_parser, owed)
+                    yield terminal, Hypothesis(begun, new_parser, owed)
 
     def _advanced(self, obligations: tuple[int, ...], byte: int) -> tuple[int, ...] | None:
         """Obligations after a byte; None if one is broken."""
         if not obligations:
             return obligations
-        moved = {self._lexer.next(state, byte) for state in obligations}
+        moved = {self.plain_lexer.next(state, byte) for state in obligations}
         moved.discard(0)
-        if any(self._lexer.accepting[state] for state in moved):
+        if any(self.plain_lexer.accepting[state] for state in moved):
             return None
         return tuple(sorted(moved))
 
-    def _committed(self, hypothesis: Hypothesis) -> Iterable[int]:
-        """Parser states if the current lexeme ends here. Between lexemes nothing is left to end."""
-        for terminal in self._lexer.accepts(hypothesis.lexer):
-            if self._lexer.ignored >> terminal & 1:
-                yield hypothesis.parser
+    def _committed(self, hypothesis: Hypothesis) -> Iterable[tuple[int, int]]:
+        """(terminal, parser state) if the current lexeme ends here. Between lexemes nothing is left to end."""
+        for terminal in self.plain_lexer.accepts(hypothesis.lexer):
+            if self.plain_lexer.ignored >> terminal & 1:
+                yield terminal, hypothesis.parser
             elif self.stacks.acceptable(hypothesis.parser) >> terminal & 1:
-                yield from self.stacks.shift(hypothesis.parser, terminal)
+                for after in self.stacks.shift(hypothesis.parser, terminal):
+                    yield terminal, after
 
     def _zero_width(self, mode: int, parser: int) -> list[tuple[int, int]]:
         """(mode, parser state) after any number of markers that enter or leave embedded grammars."""
@@ -162,22 +163,23 @@ class ParsedRecognizer:
         return [Hypothesis(self.stacks.start(p, m), p, ()) for m, p in self._zero_width(mode, parser)]
 
     def _may_end(self, hypothesis: Hypothesis) -> bool:
-        mode = self._lexer.mode[hypothesis.lexer]
-        if self._lexer.is_start[hypothesis.lexer]:
+        mode = self.plain_lexer.mode[hypothesis.lexer]
+        if self.plain_lexer.is_start[hypothesis.lexer]:
             ends: Iterable[int] = (hypothesis.parser,)
         else:
-            ends = self._committed(hypothesis)
+            ends = [parser for _, parser in self._committed(hypothesis)]
         return any(
             here == 0 and bool(self.stacks.acceptable(after) & self._end)
             for parser in ends
             for here, after in self._zero_width(mode, parser)
         )
 
-    def _viable(self, hypothesis: Hypothesis) -> bool:
-        if not all(self._lexer.escapes(hypothesis.lexer, owed) for owed in hypothesis.obligations):
+    def viable(self, hypothesis: Hypothesis) -> bool:
+        """Whether what the lexeme may become is something that the parser can shift."""
+        if not all(self.plain_lexer.escapes(hypothesis.lexer, owed) for owed in hypothesis.obligations):
             return False
-        alive = self._lexer.alive[hypothesis.lexer]
-        if self._lexer.is_start[hypothesis.lexer]:
+        alive = self.plain_lexer.alive[hypothesis.lexer]
+        if self.plain_lexer.is_start[hypothesis.lexer]:
             alive |= self._end
         return bool(alive & self.stacks.acceptable(hypothesis.parser))
 
@@ -185,7 +187,7 @@ class ParsedRecognizer:
         """The number of a set of hypotheses, those that cannot be completed left out."""
         merged: dict[tuple[int, tuple[int, ...]], set[int]] = {}
         for new in hypotheses:
-            if self._viable(new):
+            if self.viable(new):
                 merged.setdefault((new.lexer, new.obligations), set()).add(new.parser)
         if not merged:
             return DEAD_CONFIGURATION
@@ -202,7 +204,7 @@ class ParsedRecognizer:
         return number
 
 
-class _PlainLexer:
+class PlainLexer:
     """The lexer's tables for single steps: Python ints, rows fetched once."""
 
     def __init__(self, tables: LexerTables) -> None:
@@ -221,9 +223,13 @@ class _PlainLexer:
     def next(self, state: int, byte: int) -> int:
         """The state after a byte."""
         row = self._rows.get(state)
-        if row is None:
-            row = self._rows[state] = self._next_state[state].tolist()
-        return row[byte]
+        return self.row(state)[byte] if row is None else row[byte]
+
+    def row(self, state: int) -> list[int]:
+        """The states after all bytes."""
+        if state not in self._rows:
+            self._rows[state] = self._next_state[state].tolist()
+        return self._rows[state]
 
     def escapes(self, state: int, owed: int) -> bool:
         """Whether a lexeme in `state` may get rid of an obligation."""

@@ -1,32 +1,295 @@
-"""Sites: occurrences of boundary rules in the text of a hole (language reference, 2.2.4)."""
+"""Sites: occurrences of boundary rules in the text of a hole (language reference, 2.2.4).
+
+A deterministic parser of a lexed grammar tells its sites while it reads: a rule is closed for certain when every
+terminal that may come next reduces it over the same text. For other grammars sites are those of the
+leftmost-longest derivation, found in a chart when the text is complete, and none are reported before.
+"""
 
 from __future__ import annotations
 
-from typing import NamedTuple
+import json
+from collections.abc import Iterable
 
-from smcdsl.automaton.recognizers import ParsedRecognizer, RegularRecognizer
-from smcdsl.automaton.tables import AutomatonTables
+from smcdsl.automaton.derivations import Chart
+from smcdsl.automaton.recognizers import Hypothesis, ParsedRecognizer, RegularRecognizer
+from smcdsl.automaton.site import Site
+from smcdsl.automaton.stacks import LinearStacks
+from smcdsl.automaton.tables import AutomatonTables, ParserTables
 
+__all__ = ["Site", "SiteFinder"]
 
-class Site(NamedTuple):
-    """An occurrence of a boundary: bytes `start` up to `end` of the hole's text."""
-
-    rule: str
-    start: int
-    end: int
+Closing = tuple[int, int]
+"""(boundary, height of the stack below the rule): a site that a reduction closes."""
 
 
 class SiteFinder:
     """Finds the sites of one grammar."""
 
     def __init__(self, tables: AutomatonTables, recognizer: RegularRecognizer | ParsedRecognizer) -> None:
-        self._tables = tables
         self.incremental = False
+        self._parser: _SiteParser | None = None
+        self._chart: Chart | None = None
+        if not tables.boundaries:
+            return
+        rules = json.loads(tables.sites)
+        if rules is None:
+            assert isinstance(recognizer, ParsedRecognizer)
+            self._parser = _SiteParser(tables, recognizer)
+            self.incremental = True
+        else:
+            self._chart = Chart(tables, rules)
 
     def find(self, text: bytes, complete: bool) -> tuple[Site, ...]:
-        """The sites of a text."""
-        return ()
+        """The sites of a text in order of their end, longer ones after those they contain."""
+        found: Iterable[Site] = ()
+        if self._parser is not None:
+            found = self._parser.find(text, complete)
+        elif self._chart is not None and complete:
+            found = self._chart.find(text)
+        return tuple(sorted(found, key=lambda site: (site.end, -site.start)))
 
     def noticed(self, configuration: int, text: bytes) -> int:
-        """Bits of boundaries."""
-        return 0
+        """Bits of the boundaries of which reading `text` from `configuration` makes sites certain.
+
+        Exact while there is one way to cut the text into lexemes; with several, those of any of them.
+        """
+        return 0 if self._parser is None else self._parser.noticed(configuration, text)
+
+
+class _SiteParser:
+    """Reads with the tables of the automaton itself, spans kept."""
+
+    def __init__(self, tables: AutomatonTables, recognizer: ParsedRecognizer) -> None:
+        assert isinstance(recognizer.stacks, LinearStacks)
+        self._names = tables.boundaries
+        self._recognizer, self._stacks = recognizer, recognizer.stacks
+        self._lexer = recognizer.plain_lexer
+        self._tables = _PlainParser(recognizer.parser)
+        self._certain: dict[tuple[int, int], frozenset[Closing]] = {}
+        self._closings: dict[tuple[int, int], tuple[Closing, ...]] = {}
+        self._heights: dict[int, int] = {}
+
+    def find(self, text: bytes, complete: bool) -> list[Site]:
+        """Sites of a complete text, or those certain after a prefix."""
+        run = _Run(self._tables, self._names)
+        position = 0
+        while True:
+            state, terminal, end = self._lexeme(text, position, run.state)
+            unfinished = state != 0 and not complete
+            if unfinished and not self._is_final(state):
+                candidates = self._lexer.alive[state] | (1 << terminal if terminal >= 0 else 0)
+                return run.sites + self._agreed(run, candidates)
+            if position == len(text) or terminal < 0:
+                break
+            if not self._lexer.ignored >> terminal & 1:
+                run.shift(terminal, position, end)
+            position = end
+        if complete:
+            run.reduce(self._tables.end)
+            return run.sites
+        return run.sites + self._agreed(run, -1)
+
+    def noticed(self, configuration: int, text: bytes) -> int:
+        """See `SiteFinder.noticed`."""
+        bits = 0
+        for old in self._recognizer.content(configuration)[1]:
+            before = self._certain_now(old)
+            paths: list[tuple[Hypothesis, tuple[Closing, ...]]] = [(old, ())]
+            for byte in text:
+                paths = [
+                    (new, (*closed, *(self._closed_by(path.parser, terminal) if terminal >= 0 else ())))
+                    for path, closed in paths
+                    for terminal, new in self._recognizer.moves(path, byte)
+                    if self._recognizer.viable(new)
+                ]
+            for new, closed in paths:
+                for closing in self._new(before, closed, self._certain_now(new)):
+                    bits |= 1 << closing[0]
+        return bits
+
+    def _new(
+        self, before: frozenset[Closing], closed: tuple[Closing, ...], after: frozenset[Closing]
+    ) -> Iterable[Closing]:
+        """What became certain: what was so before is closed first, once each."""
+        pending = set(before)
+        for closing in (*closed, *after):
+            if closing in pending:
+                pending.discard(closing)
+            else:
+                yield closing
+
+    def _lexeme(self, text: bytes, position: int, parser_state: int) -> tuple[int, int, int]:
+        """(lexer state at the end of the text or 0, terminal of the longest lexeme or -1, its end)."""
+        state = self._tables.start_of[parser_state]
+        terminal, end = -1, position
+        for i in range(position, len(text)):
+            state = self._lexer.next(state, text[i])
+            if not state:
+                break
+            if self._lexer.accepting[state]:
+                terminal, end = self._lexer.accepts(state)[0], i + 1
+        return (state if position < len(text) else 0), terminal, end
+
+    def _is_final(self, state: int) -> bool:
+        """Whether a lexeme in this state is complete and cannot become longer."""
+        return self._lexer.accepting[state] and not any(self._lexer.row(state))
+
+    def _agreed(self, run: _Run, candidates: int) -> list[Site]:
+        """Sites that every terminal that may come next closes; -1: any may come."""
+        if candidates & self._lexer.ignored:
+            candidates = -1
+        agreed: set[Site] | None = None
+        for terminal in run.acceptable(candidates & ~self._lexer.ignored, self._stacks.parser.shift.shape[1]):
+            ahead = run.fork()
+            ahead.reduce(terminal)
+            sites = set(ahead.sites)
+            agreed = sites if agreed is None else agreed & sites
+            if not agreed:
+                return []
+        return list(agreed or ())
+
+    def _certain_now(self, hypothesis: Hypothesis) -> frozenset[Closing]:
+        """What every terminal that may come next will close."""
+        state, parser = hypothesis.lexer, hypothesis.parser
+        if self._is_final(state):
+            terminal = self._lexer.accepts(state)[0]
+            if self._lexer.ignored >> terminal & 1:
+                return self._certain_among(-1, parser)
+            (after,) = self._stacks.shift(parser, terminal)
+            # The final lexeme's own reductions come first; then what its successors agree on.
+            return frozenset(self._closed_by(parser, terminal)) | self._certain_among(-1, after)
+        alive = self._lexer.alive[state]
+        free = bool(alive & self._lexer.ignored) or self._lexer.is_start[state]
+        return self._certain_among(-1 if free else alive, parser)
+
+    def _certain_among(self, candidates: int, parser: int) -> frozenset[Closing]:
+        key = (candidates, parser)
+        known = self._certain.get(key)
+        if known is None:
+            agreed: frozenset[Closing] | None = None
+            enabled = self._stacks.acceptable(parser) & candidates & ~self._lexer.ignored
+            for terminal in _bits(enabled):
+                closed = frozenset(self._closed_by(parser, terminal))
+                agreed = closed if agreed is None else agreed & closed
+                if not agreed:
+                    break
+            known = self._certain[key] = agreed or frozenset()
+        return known
+
+    def _closed_by(self, parser: int, terminal: int) -> tuple[Closing, ...]:
+        """What the reductions before `terminal` close."""
+        if self._lexer.ignored >> terminal & 1:
+            return ()
+        key = (parser, terminal)
+        known = self._closings.get(key)
+        if known is None:
+            known = self._closings[key] = tuple(self._simulate(parser, terminal))
+        return known
+
+    def _simulate(self, parser: int, terminal: int) -> Iterable[Closing]:
+        arrays, tables = self._stacks.arrays, self._tables
+        base, pushed = parser, list[int]()
+        while True:
+            state = pushed[-1] if pushed else int(arrays.state[base])
+            production = tables.reduction(state, terminal)
+            if production < 0:
+                return
+            for _ in range(tables.length[production]):
+                if pushed:
+                    pushed.pop()
+                else:
+                    base = int(arrays.parent[base])
+            if tables.boundary[production] >= 0:
+                yield tables.boundary[production], self._height(base) + len(pushed)
+            pushed.append(tables.goto(pushed[-1] if pushed else int(arrays.state[base]), production))
+
+    def _height(self, node: int) -> int:
+        path = []
+        while node >= 0 and node not in self._heights:
+            path.append(node)
+            node = int(self._stacks.arrays.parent[node])
+        height = self._heights[node] if node >= 0 else -1
+        for upper in reversed(path):
+            height += 1
+            self._heights[upper] = height
+        return height
+
+
+class _Run:
+    """An LR parse with spans: a stack of (state, start, end) and the sites closed so far."""
+
+    def __init__(self, tables: _PlainParser, names: tuple[str, ...]) -> None:
+        self._tables, self._names = tables, names
+        self.stack: list[tuple[int, int, int]] = [(0, 0, 0)]
+        self.sites: list[Site] = []
+
+    @property
+    def state(self) -> int:
+        """The LR state on top."""
+        return self.stack[-1][0]
+
+    def fork(self) -> _Run:
+        """The same stack with no sites yet."""
+        other = _Run(self._tables, self._names)
+        other.stack = list(self.stack)
+        return other
+
+    def shift(self, terminal: int, start: int, end: int) -> None:
+        """Do the reductions before a terminal, then shift it."""
+        self.reduce(terminal)
+        self.stack.append((self._tables.shift(self.state, terminal), start, end))
+
+    def reduce(self, terminal: int) -> bool:
+        """Do all reductions before a terminal; whether it can then be shifted."""
+        tables = self._tables
+        while (production := tables.reduction(self.state, terminal)) >= 0:
+            length = tables.length[production]
+            spans = [(start, end) for _, start, end in self.stack[len(self.stack) - length :] if start < end]
+            del self.stack[len(self.stack) - length :]
+            here = self.stack[-1][2]
+            start, end = (spans[0][0], spans[-1][1]) if length and spans else (here, here)
+            if tables.boundary[production] >= 0:
+                self.sites.append(Site(self._names[tables.boundary[production]], start, end))
+            self.stack.append((tables.goto(self.state, production), start, end))
+        return tables.shift(self.state, terminal) >= 0
+
+    def acceptable(self, candidates: int, num_terminals: int) -> Iterable[int]:
+        """The terminals among `candidates` that can come next."""
+        for terminal in _bits(candidates & ((1 << num_terminals) - 1)):
+            if self.fork().reduce(terminal):
+                yield terminal
+
+
+class _PlainParser:
+    """The parser's tables for single steps: Python ints."""
+
+    def __init__(self, tables: ParserTables) -> None:
+        self.num_terminals = tables.shift.shape[1]
+        self.end = self.num_terminals - 1
+        self._shift, self._goto = tables.shift, tables.goto
+        self._first, self._reduce = tables.first_reduce, tables.reduce
+        self.length: list[int] = tables.length.tolist()
+        self.boundary: list[int] = tables.boundary.tolist()
+        self._lhs: list[int] = tables.lhs.tolist()
+        self.start_of: list[int] = tables.start_of[:, 0].tolist()
+
+    def shift(self, state: int, terminal: int) -> int:
+        """The state after a terminal, or -1."""
+        return int(self._shift[state, terminal])
+
+    def reduction(self, state: int, terminal: int) -> int:
+        """The production to reduce by, or -1."""
+        cell = state * self.num_terminals + terminal
+        first = int(self._first[cell])
+        return int(self._reduce[first]) if first < self._first[cell + 1] else -1
+
+    def goto(self, state: int, production: int) -> int:
+        """The state after a nonterminal."""
+        return int(self._goto[state, self._lhs[production]])
+
+
+def _bits(mask: int) -> Iterable[int]:
+    while mask:
+        lowest = mask & -mask
+        yield lowest.bit_length() - 1
+        mask ^= lowest

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-FORMAT = 3
+FORMAT = 4
 """Raised whenever the meaning of a stored array changes."""
 
 
@@ -92,7 +92,9 @@ class AutomatonTables(NamedTuple):
     """Least and most tokens; most is -1 without a bound."""
     boundaries: tuple[str, ...]
     sites: str
-    """JSON: the rules over terminals for finding sites where the parser does not tell; see `sites`."""
+    """JSON: rules for finding sites, see `derivations`; null where the parser itself tells."""
+    leaves: RegularTables | None
+    """Automata of the regular parts of those rules."""
     vocab_size: int
     end_of_turn: tuple[int, ...]
     fingerprint: str
@@ -105,6 +107,7 @@ _PARTS: dict[str, Any] = {
     "lexer": LexerTables,
     "parser": ParserTables,
     "filter": RegularTables,
+    "leaves": RegularTables,
 }
 _PLAIN = ("deterministic", "separable", "token_limit", "boundaries", "sites")
 _PLAIN += ("vocab_size", "end_of_turn", "fingerprint")

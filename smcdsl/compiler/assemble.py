@@ -7,6 +7,7 @@ tables of an equivalent grammar without empty productions and unit cycles, for g
 from __future__ import annotations
 
 import hashlib
+import json
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -43,8 +44,9 @@ from smcdsl.compiler.dfa import (
 from smcdsl.compiler.forms import FormBuilder, Forms, NotContextFree, parts_of, regular_rules
 from smcdsl.compiler.lalr import LalrTables, lalr
 from smcdsl.compiler.lexer import LexerStart, bit_rows, build_lexer
-from smcdsl.compiler.product import without_restrictions
+from smcdsl.compiler.product import intersect_rules, without_restrictions
 from smcdsl.compiler.separation import is_separable
+from smcdsl.compiler.site_rules import SiteRules
 from smcdsl.compiler.trie import build_trie
 from smcdsl.errors import CompileError, Diagnostic
 from smcdsl.program.grammar import (
@@ -62,6 +64,8 @@ from smcdsl.program.grammar import (
 from smcdsl.vocabulary import Vocabulary
 
 DEFAULT_STATE_LIMIT = 2_000_000
+_PRODUCT_RULES = 5_000
+"""Rules of the product of a grammar with a filter; beyond them the filter runs beside the parser."""
 
 
 def compile_grammar(
@@ -194,6 +198,11 @@ class _Assembly:
         if filters is not None and is_empty(filters):
             raise CompileError(mistakes.empty(self.grammar.span, ""))
         plain = without_restrictions(whole.grammar)
+        if filters is not None and plain.lexing == "scannerless":
+            try:
+                plain, filters = intersect_rules(plain, filters, _PRODUCT_RULES), None
+            except (TooLarge, NotRegular):
+                plain = without_restrictions(whole.grammar)
         forms = FormBuilder(self.state_limit).build(plain)
         parsed = _Parsed(forms, plain, self.state_limit)
         if parsed.is_empty:
@@ -205,6 +214,9 @@ class _Assembly:
             deterministic=parsed.deterministic,
             separable=parsed.separable,
             filters=None if filters is None else RegularTables(filters.next_state, filters.accepting),
+            parser_tells_sites=parsed.deterministic and plain.lexing != "scannerless",
+            terminals={name: number for number, name in enumerate(forms.grammar.terminals)},
+            ignored=forms.ignored,
         )
 
     def _common(
@@ -217,7 +229,14 @@ class _Assembly:
         deterministic: bool = True,
         separable: bool = True,
         filters: RegularTables | None = None,
+        parser_tells_sites: bool = False,
+        terminals: dict[str, int] | None = None,
+        ignored: set[int] | None = None,
     ) -> AutomatonTables:
+        sites, leaves = "null", None
+        if self.grammar.boundaries and not parser_tells_sites:
+            rules = SiteRules(self.grammar, terminals or {}, self.state_limit)
+            sites, leaves = json.dumps(rules.collected(ignored or set())), rules.leaves()
         return AutomatonTables(
             trie=self.trie,
             regular=regular and plain_arrays(regular),
@@ -228,7 +247,8 @@ class _Assembly:
             filter=filters and plain_arrays(filters),
             token_limit=whole.token_limit,
             boundaries=self.grammar.boundaries,
-            sites="",
+            sites=sites,
+            leaves=leaves and plain_arrays(leaves),
             vocab_size=len(self.vocabulary),
             end_of_turn=self.vocabulary.end_of_turn,
             fingerprint=self.fingerprint,

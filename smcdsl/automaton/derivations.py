@@ -1,0 +1,233 @@
+"""The leftmost-longest derivation of a text, for sites in grammars without a deterministic parser.
+
+Rules are nested lists: `["rule", n]`, `["leaf", n]` (a regular part, by the start state of its automaton),
+`["terminal", n]`, `["sequence", ...]`, `["choice", ...]`, `["repeat", item, least, most]`, `["keep", item, leaf]`
+and `["drop", item, leaf]` (texts of the item that are, are not, in a leaf). A chart tells from where to where
+every part can derive; recursion, left and right, is closed by iteration. The derivation then takes at every
+place, from left to right, the longest text with which the rest still fits, and of equal ones the first alternative.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from smcdsl.automaton.site import Site
+from smcdsl.automaton.tables import AutomatonTables
+
+Node = list[Any]
+
+
+class Chart:
+    """Derives complete texts of one grammar."""
+
+    def __init__(self, tables: AutomatonTables, rules: dict[str, Any]) -> None:
+        self._rules: list[Node] = rules["rules"]
+        self._start: int = rules["start"]
+        self._boundary: list[str | None] = rules["boundaries"]
+        self._ignored: frozenset[int] = frozenset(rules.get("ignored", ()))
+        self._lexed: bool = rules["lexed"]
+        self._leaves = tables.leaves
+        self._lexer = tables.lexer
+        self._rows: dict[int, list[int]] = {}
+        self._accepting: list[bool] = [] if tables.leaves is None else tables.leaves.accepting.tolist()
+
+    def find(self, text: bytes) -> list[Site]:
+        """The sites of a text of the grammar; none if it is not one."""
+        if self._lexed:
+            lexemes = self._lexemes(text)
+            if lexemes is None:
+                return []
+            terminals, spans = [t for t, _, _ in lexemes], [(start, end) for _, start, end in lexemes]
+        else:
+            terminals, spans = list(text), [(i, i + 1) for i in range(len(text))]
+        derivation = _Derivation(self, terminals)
+        occurrences = derivation.occurrences(self._start)
+        return [Site(rule, *_span(spans, start, end)) for rule, start, end in occurrences]
+
+    def rule(self, number: int) -> tuple[Node, str | None]:
+        """The body of a rule and the boundary that it is."""
+        return self._rules[number], self._boundary[number]
+
+    def leaf_ends(self, leaf: int, symbols: list[int], start: int) -> Iterator[int]:
+        """Where texts of a regular part that begin at `start` may end."""
+        state = leaf
+        if self._accepting[state]:
+            yield start
+        for position in range(start, len(symbols)):
+            state = self._row(state)[symbols[position]]
+            if not state:
+                return
+            if self._accepting[state]:
+                yield position + 1
+
+    def _row(self, state: int) -> list[int]:
+        row = self._rows.get(state)
+        if row is None:
+            assert self._leaves is not None
+            row = self._rows[state] = self._leaves.next_state[state].tolist()
+        return row
+
+    def _lexemes(self, text: bytes) -> list[tuple[int, int, int]] | None:
+        """(terminal, start, end) of the lexemes by longest match, ignored ones left out."""
+        assert self._lexer is not None
+        found, position = [], 0
+        first = int(self._lexer.is_start.argmax())
+        while position < len(text):
+            state, terminal, end = first, -1, position
+            for i in range(position, len(text)):
+                state = int(self._lexer.next_state[state, text[i]])
+                if not state:
+                    break
+                if self._lexer.accepting[state]:
+                    terminal, end = int(self._lexer.winner[state]), i + 1
+            if terminal < 0:
+                return None
+            if terminal not in self._ignored:
+                found.append((terminal, position, end))
+            position = end
+        return found
+
+
+def _span(spans: list[tuple[int, int]], start: int, end: int) -> tuple[int, int]:
+    """Bytes of symbols `start` up to `end`."""
+    if start < end:
+        return spans[start][0], spans[end - 1][1]
+    here = spans[start - 1][1] if start else 0
+    return here, here
+
+
+class _Derivation:
+    """Chart and derivation of one text, a list of symbols."""
+
+    def __init__(self, chart: Chart, symbols: list[int]) -> None:
+        self._chart, self._symbols = chart, symbols
+        self._ends: dict[tuple[int, int], set[int]] = {}
+        self._open: set[tuple[int, int]] = set()
+        self._changed = False
+
+    def occurrences(self, start: int) -> list[tuple[str, int, int]]:
+        """(boundary, start, end) of all boundary rules in the derivation of the whole text."""
+        while True:
+            self._changed, self._visited = False, set[tuple[int, int]]()
+            self._rule_ends(start, 0)
+            if not self._changed:
+                break
+        found: list[tuple[str, int, int]] = []
+        size = len(self._symbols)
+        if size in self._ends.get((start, 0), set()):
+            agenda: list[tuple[Node, int, int, frozenset[tuple[int, int, int]]]] = [
+                (["rule", start], 0, size, frozenset())
+            ]
+            while agenda:
+                node, begin, end, above = agenda.pop()
+                agenda.extend(self._expand(node, begin, end, above, found))
+        return found
+
+    def _rule_ends(self, rule: int, start: int) -> set[int]:
+        key = (rule, start)
+        known = self._ends.setdefault(key, set())
+        if key not in self._visited:
+            self._visited.add(key)
+            ends = set(self._node_ends(self._chart.rule(rule)[0], start))
+            if not ends <= known:
+                known |= ends
+                self._changed = True
+        return known
+
+    def _node_ends(self, node: Node, start: int) -> set[int]:
+        kind = node[0]
+        if kind == "rule":
+            return set(self._rule_ends(node[1], start))
+        if kind == "leaf":
+            return set(self._chart.leaf_ends(node[1], self._symbols, start))
+        if kind == "terminal":
+            return {start + 1} if start < len(self._symbols) and self._symbols[start] == node[1] else set()
+        if kind == "sequence":
+            return self._sequence_ends(node[1:], {start})
+        if kind == "choice":
+            return {end for item in node[1:] for end in self._node_ends(item, start)}
+        if kind == "repeat":
+            return self._repeat_ends(node, start)
+        within = set(self._chart.leaf_ends(node[2], self._symbols, start))
+        ends = self._node_ends(node[1], start)
+        return ends & within if kind == "keep" else ends - within
+
+    def _sequence_ends(self, items: list[Node], ends: set[int]) -> set[int]:
+        for item in items:
+            ends = {end for start in ends for end in self._node_ends(item, start)}
+        return ends
+
+    def _repeat_ends(self, node: Node, start: int) -> set[int]:
+        _, item, least, most = node
+        level = self._sequence_ends([item] * least, {start})
+        ends = set(level)
+        count = least
+        while level and (most is None or count < most):
+            level = {end for begin in level for end in self._node_ends(item, begin)} - ends
+            ends |= level
+            count += 1
+        return ends
+
+    def _expand(
+        self,
+        node: Node,
+        start: int,
+        end: int,
+        above: frozenset[tuple[int, int, int]],
+        found: list[tuple[str, int, int]],
+    ) -> list[tuple[Node, int, int, frozenset[tuple[int, int, int]]]]:
+        """The parts of one part of the derivation; `above` are rules being expanded over the same text."""
+        kind = node[0]
+        if kind in ("leaf", "terminal"):
+            return []
+        if kind == "rule":
+            key = (node[1], start, end)
+            body, boundary = self._chart.rule(node[1])
+            if boundary is not None:
+                found.append((boundary, start, end))
+            return [(body, start, end, above | {key})]
+        if kind in ("keep", "drop"):
+            return [(node[1], start, end, above)]
+        if kind == "choice":
+            for item in node[1:]:
+                if end in self._node_ends(item, start) and not self._turns_back(item, start, end, above):
+                    return [(item, start, end, above)]
+            raise AssertionError("a part that derives a text has an alternative that does")
+        items = node[1:] if kind == "sequence" else self._items(node, start, end)
+        return self._split(items, start, end, above)
+
+    def _turns_back(self, node: Node, start: int, end: int, above: frozenset[tuple[int, int, int]]) -> bool:
+        """Whether deriving this way would come back to a rule over the same text."""
+        kind = node[0]
+        if kind == "rule":
+            return (node[1], start, end) in above
+        if kind == "sequence":
+            return any(self._turns_back(item, start, end, above) for item in node[1:])
+        if kind in ("repeat", "keep", "drop"):
+            return self._turns_back(node[1], start, end, above)
+        return False
+
+    def _items(self, node: Node, start: int, end: int) -> list[Node]:
+        """A repetition as so many items: longest first, none empty beyond the least number."""
+        _, item, least, most = node
+        items: list[Node] = []
+        while len(items) < least or start < end:
+            left = None if most is None else most - len(items) - 1
+            rest = ["repeat", item, max(least - len(items) - 1, 0), left]
+            choices = [e for e in self._node_ends(item, start) if e <= end and end in self._node_ends(rest, e)]
+            items.append(item)
+            start = max(choices)
+        return items
+
+    def _split(
+        self, items: list[Node], start: int, end: int, above: frozenset[tuple[int, int, int]]
+    ) -> list[tuple[Node, int, int, frozenset[tuple[int, int, int]]]]:
+        parts = []
+        whole = (start, end)
+        for i, item in enumerate(items):
+            rest = items[i + 1 :]
+            stop = max(e for e in self._node_ends(item, start) if e <= end and end in self._sequence_ends(rest, {e}))
+            parts.append((item, start, stop, above if (start, stop) == whole else frozenset()))
+            start = stop
+        return parts
