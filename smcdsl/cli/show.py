@@ -1,0 +1,237 @@
+"""`smcdsl show`: what stands between a program's text and its result."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, cast
+
+import click
+
+from smcdsl.cli import exits
+from smcdsl.cli.terminal import Terminal
+from smcdsl.errors import Diagnostic, UsageError
+
+if TYPE_CHECKING:
+    from smcdsl.engine import CompiledProgram
+    from smcdsl.program.program import Program
+    from smcdsl.protocols import Role
+    from smcdsl.report.transcripts import Piece
+
+
+@click.command("show")
+@click.argument("program", metavar="PROGRAM")
+@click.option("--prompt", is_flag=True, help="The transcript with holes as blanks; give inputs to see them in it.")
+@click.option("--grammar", metavar="NAME", help="The grammar of a hole, or a declared one, with all references closed.")
+@click.option("--plan", is_flag=True, help="The instructions that particles run.")
+@click.option("--ast", is_flag=True, help="The syntax tree.")
+@click.option("--info", is_flag=True, help="Inputs, holes, boundaries and potentials as JSON.")
+@click.option("-i", "--input", "inputs", multiple=True, metavar="NAME=VALUE", help="An input; `@FILE` reads it.")
+@click.option("--tokens", is_flag=True, help="With --prompt: where the model's tokens begin and end.")
+@click.option("-m", "--model", metavar="NAME", help="With --prompt: through this model's chat template.")
+@click.pass_obj
+def command(
+    terminal: Terminal,
+    program: str,
+    prompt: bool,
+    grammar: str | None,
+    plan: bool,
+    ast: bool,
+    info: bool,
+    inputs: tuple[str, ...],
+    tokens: bool,
+    model: str | None,
+) -> int:
+    """Print the exact prompt, a grammar, the evaluation plan, or the syntax tree of a program."""
+    if ast:
+        return _show_tree(terminal, program)
+    from smcdsl.engine import load
+
+    if sum((prompt, grammar is not None, plan, info)) != 1:
+        raise click.UsageError("say what to show: --prompt, --grammar NAME, --plan, --ast or --info")
+    compiled = load(program, config=terminal.config)
+    if info:
+        click.echo(json.dumps(program_info(compiled.program), indent=2, ensure_ascii=False))
+    elif plan:
+        click.echo(str(compiled.plan))
+    elif grammar is not None:
+        _show_grammar(compiled, grammar, _given(inputs))
+    else:
+        _show_prompt(compiled, _given(inputs), model, tokens)
+    return exits.SUCCESS
+
+
+def _given(inputs: tuple[str, ...]) -> dict[str, list[str]]:
+    texts: dict[str, list[str]] = {}
+    for item in inputs:
+        name, equals, value = item.partition("=")
+        if not equals:
+            raise click.UsageError(f"`-i {item}` is not of the form NAME=VALUE")
+        texts.setdefault(name, []).append(value)
+    return texts
+
+
+def _show_tree(terminal: Terminal, path: str) -> int:
+    from smcdsl.engine import read_source
+    from smcdsl.language.parser import parse
+    from smcdsl.report.trees import tree_text
+
+    tree, diagnostics = parse(read_source(path))
+    terminal.report(diagnostics)
+    if tree is not None:
+        click.echo(tree_text(tree), nl=False)
+    return exits.FINDINGS if any(diagnostic.severity == "error" for diagnostic in diagnostics) else exits.SUCCESS
+
+
+def program_info(program: Program) -> dict[str, Any]:
+    """What tools want to know of a program."""
+    return {
+        "program": program.name,
+        "summary": program.summary,
+        "edition": program.edition,
+        "inputs": [
+            {
+                "name": known.name,
+                "type": str(known.type),
+                "required": known.required,
+                "default": None if known.required else known.default,
+                "help": known.help,
+            }
+            for known in program.inputs
+        ],
+        "holes": [
+            {
+                "name": hole.name,
+                "type": str(hole.type),
+                "collects": hole.collects,
+                "boundaries": list(hole.boundaries),
+                "depends_on_inputs": hole.closed is None,
+            }
+            for hole in program.holes.values()
+        ],
+        "potentials": [
+            {
+                "name": signature.name,
+                "parameters": [f"{parameter.name}: {parameter.type}" for parameter in signature.parameters],
+                "result": str(signature.result),
+                "prefix": signature.facts.prefix,
+                "cost_seconds": signature.facts.cost_seconds,
+                "pure": signature.facts.pure,
+            }
+            for signature in program.signatures.values()
+            if signature.is_potential
+        ],
+        "grammars": list(program.grammars),
+        "returns": {"view": program.returns.view, "type": str(program.returns.type)},
+        "profiles": [{"method": profile.method, "name": profile.name} for profile in program.profiles],
+        "files": list(program.files),
+    }
+
+
+def _known_inputs(program: Program, texts: Mapping[str, list[str]]) -> dict[str, Any]:
+    """Values of the inputs that are given or have a default."""
+    from dataclasses import replace
+
+    from smcdsl.engine.inputs import command_line, read_inputs
+
+    known = tuple(declared for declared in program.inputs if declared.name in texts or not declared.required)
+    names = {declared.name for declared in program.inputs}
+    relevant = replace(program, inputs=known) if texts.keys() <= names else program
+    return read_inputs(relevant, texts, {}, command_line("smcdsl show ..."))
+
+
+def _show_grammar(compiled: CompiledProgram, name: str, texts: Mapping[str, list[str]]) -> None:
+    from smcdsl.library.binding import bind_grammar, bind_hole, expression_names
+    from smcdsl.program.references import DeclaredReference
+    from smcdsl.report.grammars import grammar_text
+
+    program = compiled.program
+    if name in program.grammars:
+        reference = DeclaredReference(name, "", span=program.grammars[name].span)
+        values = _demand(program, texts, expression_names(reference, program.grammars))
+        found = bind_grammar(program, name, values)
+    else:
+        hole = _hole_key(program, name)
+        values = _demand(program, texts, expression_names(program.holes[hole].grammar, program.grammars))
+        found = bind_hole(program, hole, values)
+    click.echo(grammar_text(found), nl=False)
+
+
+def _hole_key(program: Program, name: str) -> str:
+    for key, declared in program.holes.items():
+        if name in (key, declared.name):
+            return key
+    known = ", ".join([*program.grammars, *(declared.name for declared in program.holes.values())])
+    raise UsageError(
+        Diagnostic(
+            "E0201",
+            f"nothing here is called `{name}`",
+            context=f"--grammar {name}",
+            notes=(f"grammars and holes of {program.name}: {known}",),
+        )
+    )
+
+
+def _demand(program: Program, texts: Mapping[str, list[str]], needed: frozenset[str]) -> dict[str, Any]:
+    """The inputs that a grammar needs; a missing one is reported as `run` would."""
+    from dataclasses import replace
+
+    from smcdsl.engine.inputs import command_line, read_inputs
+
+    wanted = needed | texts.keys()
+    inputs = tuple(known for known in program.inputs if known.name in wanted or not known.required)
+    return read_inputs(replace(program, inputs=inputs), texts, {}, command_line("smcdsl show ..."))
+
+
+def _show_prompt(compiled: CompiledProgram, texts: Mapping[str, list[str]], model: str | None, tokens: bool) -> None:
+    from smcdsl.report.transcripts import pieces, transcript_text
+
+    parts = pieces(compiled.program, _known_inputs(compiled.program, texts), _value)
+    if model is None and not tokens:
+        click.echo(transcript_text(parts), nl=False)
+        return
+    click.echo(_through_model(compiled, parts, model, tokens))
+
+
+def _value(expression: Any, environment: Mapping[str, Any]) -> Any:
+    """The value of an expression; helpers of libraries are called."""
+    from smcdsl.library.functions import resolve_function
+    from smcdsl.program.evaluation import evaluate, potential_calls
+
+    results: dict[Any, Any] = {}
+    while calls := potential_calls(expression, environment, results):
+        for call in calls:
+            results[call.key] = resolve_function(call.signature)(*call.arguments)
+    return evaluate(expression, environment, results)
+
+
+def _through_model(compiled: CompiledProgram, parts: list[Piece], name: str | None, tokens: bool) -> str:
+    """The transcript with the chat template's own text; with `tokens`, tokens are set apart by `|`."""
+    model = compiled.load_model(name, compiled.settings(model=name))
+    special = dict(model.vocabulary.special_names)
+
+    def spell(ids: list[int]) -> str:
+        words = [
+            special.get(i, "")
+            if not model.vocabulary.token_bytes[i]
+            else model.vocabulary.spell([i]).decode(errors="replace")
+            for i in ids
+        ]
+        return "|".join(words) + "|" if tokens and words else "".join(words)
+
+    shown, closing = "", ""
+    earlier: list[Role] = []
+    for part in parts:
+        if part.kind == "role" and part.text == "text":
+            shown += spell(model.begin_text())
+        elif part.kind == "role":
+            role = cast("Role", part.text)
+            turn = model.turn(earlier, role)
+            shown += closing + spell(list(turn.opening))
+            closing = spell(list(turn.closing))
+            earlier.append(role)
+        elif part.kind == "control":
+            shown += f"\n% {part.text}\n"
+        else:
+            shown += spell(model.encode(part.text)) if part.kind == "given" else part.text
+    return shown + closing
