@@ -120,16 +120,19 @@ def _posterior(
     missing = settings.particles - len(group.accepted)
     values = [own.value(int(own.sampler.particles.frames[slot])) for own, slot in group.accepted]
     finished = np.arange(settings.particles) < len(values)
+    log_z = _log_evidence(group, missing)
+    # Equal weights, whose mean over all slots is the evidence.
+    log_weight = log_z + math.log(settings.particles / len(values)) if values else -math.inf
     result = replace(
         base,
         values=tuple(values + [None] * missing),
         finished=finished,
-        log_weights=np.where(finished, 0.0, -np.inf),
-        log_z=_log_evidence(group, missing),
+        log_weights=np.where(finished, log_weight, -np.inf),
+        log_z=log_z,
         complete=missing == 0 and not reader.sampler.deaths[number, BUDGET],
         tries=group.tries,
         seconds={**base.seconds, "total": perf_counter() - began},
-        view_particles=lambda: _views(group),
+        view_particles=lambda: _views(group, log_weight),
     )
     return judged(result, reader.sampler, number, settings, interrupted)
 
@@ -143,9 +146,9 @@ def _log_evidence(group: _Group, missing: int) -> float:
     return math.log(accepted - 1) - math.log(group.tries - 1)
 
 
-def _views(group: _Group) -> tuple[ParticleView, ...]:
+def _views(group: _Group, log_weight: float) -> tuple[ParticleView, ...]:
     views = (own.view(slot) for own, slot in group.accepted)
-    return tuple(replace(view, slot=number, log_weight=0.0) for number, view in enumerate(views))
+    return tuple(replace(view, slot=number, log_weight=log_weight) for number, view in enumerate(views))
 
 
 def _exceeds_one(sampler: Sampler) -> UsageError:

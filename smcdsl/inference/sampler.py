@@ -114,18 +114,21 @@ class Sampler:
 
     def sweep(self) -> None:
         """Run all groups to their ends, or to the budget's."""
-        began = perf_counter()
+        began, before = perf_counter(), self._spent()
         with _rare_collections(len(self.particles.status)):
             try:
                 self._take_turns()
             except DeadlinePassed:
                 status = self.particles.status
                 self._kill(np.flatnonzero((status == RUNNING) | (status == WAITING)), BUDGET)
-        parts = self.seconds
-        parts.masks += self.interpreter.automata_seconds
+        self.seconds.masks += self.interpreter.automata_seconds
         self.interpreter.automata_seconds = 0.0
-        spent = parts.model + parts.masks + parts.sampling + parts.potentials
-        parts.bookkeeping = perf_counter() - began - spent
+        self.seconds.bookkeeping += perf_counter() - began - (self._spent() - before)
+
+    def _spent(self) -> float:
+        """Seconds of all parts but bookkeeping, which is what remains."""
+        parts = self.seconds
+        return parts.model + parts.masks + parts.sampling + parts.potentials
 
     def _take_turns(self) -> None:
         while True:

@@ -192,6 +192,16 @@ def test_rejection_that_never_accepts_runs_out_of_time() -> None:
     assert posterior.tries
 
 
+def test_rejections_weights_are_equal_and_average_to_the_evidence() -> None:
+    (posterior,) = results(simple(Functions()), toy(["a", "b"]), SPOKEN, Functions(), method="rejection", particles=9)
+    assert len(set(posterior.log_weights.tolist())) == 1
+    assert math.log(sum(math.exp(item.log_weight) for item in posterior.support)) == pytest.approx(posterior.log_z)
+    assert all(view.log_weight == pytest.approx(posterior.log_z) for view in posterior.particles)
+    assert posterior.tries is not None
+    assert posterior.expected_tries == pytest.approx((posterior.tries - 1) / 8)
+    assert posterior.seconds["bookkeeping"] >= 0
+
+
 def test_rejection_that_never_accepts_gives_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("smcdsl.inference.rejection._MAX_ROUNDS", 5)
     functions = Functions()
