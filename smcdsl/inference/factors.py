@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections import Counter
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -61,6 +62,7 @@ class PotentialCalls:
         self._functions = functions
         self._resolved: dict[Signature, Potential | Callable[..., Any]] = {}
         self._results: dict[Hashable, Any] = {}
+        self._succeeded: Counter[str] = Counter()
         self._thread = ThreadRunner()
         self._pools: dict[Hashable, ProcessPool] = {}
 
@@ -185,6 +187,7 @@ class PotentialCalls:
         signature = calls[0].signature
         if outcome.kind == "value":
             values = outcome.value if signature.batched >= 0 else [outcome.value]
+            self._succeeded[signature.name] += len(calls)
             if not isinstance(values, list | tuple) or len(values) != len(calls):
                 message = f"`{signature.name}` must return a list of {len(calls)} results for as many texts"
                 raise _wrong_result(calls[0], message)
@@ -202,8 +205,6 @@ class PotentialCalls:
 
     def _failure(self, call: PotentialCall, outcome: Outcome) -> PotentialError:
         name, facts = call.signature.name, call.signature.facts
-        counts = self.counts.get(name, CallCounts())
-        succeeded = counts.n - counts.cached - counts.errors - counts.timeouts
         labels = [Label(call.site, f"for {_shown_arguments(call)}", primary=True)]
         facts_shown: tuple[str, ...] = ()
         if outcome.kind == "timeout":
@@ -217,7 +218,7 @@ class PotentialCalls:
                 facts_shown = (outcome.error,)
             else:
                 labels.append(Label(place, outcome.error))
-        note = f"{max(succeeded, 0)} earlier calls succeeded; the policy is `{policy}: fail`"
+        note = f"{self._succeeded[name]} earlier calls succeeded; the policy is `{policy}: fail`"
         fix = f"fix the function, or choose what a failure means: {{ {policy}: zero }}"
         diagnostic = Diagnostic("R0903", message, tuple(labels), (note,), fix, facts=facts_shown)
         return PotentialError(diagnostic, name, call.arguments)

@@ -200,7 +200,7 @@ def _no_survivors(sampler: Sampler, group: int) -> Diagnostic:
             if explanation := sampler.calls.explain(call):
                 notes[0] += f"\n{call.signature.name} said: {explanation}"
                 break
-    fix = f"more particles (--particles {4 * size}) may help; `smcdsl trace --last` shows every death"
+    fix = f"more particles (--particles {4 * size}) may help; `--trace FILE` records every death"
     return Diagnostic("R0901", "no particle survived", tuple(labels), tuple(notes), fix)
 
 
