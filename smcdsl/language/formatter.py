@@ -200,7 +200,8 @@ class _Formatter:
         if isinstance(declaration, sx.GrammarSyntax):
             return bool(declaration.rules) or len(self._grammar_lines(declaration, 0)) > 1
         if isinstance(declaration, sx.PotentialSyntax):
-            return bool(declaration.settings) and not self._is_inline(declaration.settings[0].name.span)
+            head = _potential_head(declaration)
+            return bool(declaration.settings) and self._inline_settings(head, declaration.settings) is None
         return False
 
     def _group(
@@ -280,8 +281,7 @@ class _Formatter:
         return [(f"{head:<{width}}{lines[0][0][len(head) :]}", lines[0][1]), *lines[1:]]
 
     def _potential(self, node: sx.PotentialSyntax) -> None:
-        head = f"potential {node.name.text}{_parameters(node.parameters)} -> {node.result.text} = "
-        head += values.expression(node.expression)
+        head = _potential_head(node)
         if node.settings:
             self._settings(head, node.settings, node.span, node.expression.span.end)
         else:
@@ -292,8 +292,8 @@ class _Formatter:
         if not settings and not comments:
             self._line(f"{head} {{}}", span)
             return
-        inline = f"{head} {{ {', '.join(map(_setting, settings))} }}"
-        if settings and not comments and self._is_inline(settings[0].name.span) and len(inline) <= WIDTH:
+        inline = self._inline_settings(head, settings) if settings and not comments else None
+        if inline is not None:
             self._line(inline, span)
             return
         self._open(head, span.start, settings[0].name.span.start if settings else span.end)
@@ -307,6 +307,11 @@ class _Formatter:
             end = (last.when or last.value).span.end
             self._write(text, first.name.span.start, max(end, last.unit.span.end if last.unit else end), _INDENT)
         self._close(span.end, 0)
+
+    def _inline_settings(self, head: str, settings: Sequence[sx.Setting]) -> str | None:
+        """`head { a: 1, b: 2 }` if the author wrote it so and it fits."""
+        inline = f"{head} {{ {', '.join(map(_setting, settings))} }}"
+        return inline if self._is_inline(settings[0].name.span) and len(inline) <= WIDTH else None
 
     def _setting_rows(self, settings: Sequence[sx.Setting]) -> list[list[sx.Setting]]:
         """Settings that the author wrote on one line, together."""
@@ -545,6 +550,11 @@ def _parameters(parameters: Sequence[sx.ParameterSyntax]) -> str:
 
 def _grammar_head(node: sx.GrammarSyntax) -> str:
     return f"grammar {node.name.text}" + (_parameters(node.parameters) if node.parameters else "")
+
+
+def _potential_head(node: sx.PotentialSyntax) -> str:
+    head = f"potential {node.name.text}{_parameters(node.parameters)} -> {node.result.text}"
+    return f"{head} = {values.expression(node.expression)}"
 
 
 def _return(node: sx.ReturnSyntax) -> str:

@@ -1,4 +1,4 @@
-"""The wording of syntax mistakes, E0101 to E0122: one constructor a mistake."""
+"""The wording of syntax mistakes, E0101 to E0123: one constructor a mistake."""
 
 from __future__ import annotations
 
@@ -250,6 +250,15 @@ def hole_without_grammar(hole: Span) -> Diagnostic:
         "this hole has no grammar",
         (_primary(hole, "a hole is written `[[name: grammar]]`"),),
         help="if any text is fine, say so\n" + _changed_line(hole, suggestion),
+    )
+
+
+def damaged_hole(text: Span) -> Diagnostic:
+    """Text that was a hole before it lost a bracket, its name or its colon."""
+    return Diagnostic(
+        "E0123",
+        "this is text, not a hole",
+        (_primary(text, "a hole is written `[[name: grammar]]`"),),
     )
 
 

@@ -116,6 +116,7 @@ class Reader:
                 if failing is not None:
                     token, failing = failing, None
                     recover(self, token)
+                    continue
                 for token in self.parser.lexer_thread.lex(self.parser.parser_state):
                     self.take(token)
                 self._finish()
@@ -129,7 +130,7 @@ class Reader:
     def take(self, token: Token) -> None:
         """Pass a token of the lexer on; raises UnexpectedToken."""
         while self.pending and (token.start_pos or 0) >= self.pending[0]:
-            self._close_block(self.pending.pop(0))
+            self._close_block()
         if token is self.laid_out:  # tried before
             self.feed(token)
             return
@@ -180,17 +181,19 @@ class Reader:
     def _finish(self) -> None:
         end = self.tokens[-1].end_pos or 0 if self.tokens else 0
         while self.pending:
-            self._close_block(self.pending.pop(0))
+            self._close_block()
         if self.start == "file" and not self.layout.at_line_start:
             self.layout.restart_line()
             self.feed(self.virtual(NEWLINE, "\n", end))
         self.result = self.parser.feed_token(self.virtual(END, "", end))
 
-    def _close_block(self, offset: int) -> None:
-        """Put in a missing `}`, ending the line before it in a block of lines."""
+    def _close_block(self) -> None:
+        """Put in the next missing `}`, ending the line before it in a block of lines."""
+        offset = self.pending[0]
         if self.braces and self.braces[-1].spans_lines and not self.fresh:
             self.feed(self.virtual(NEWLINE, "\n", offset))
         self.feed(self.virtual("RBRACE", "}", offset))
+        self.pending.pop(0)
         self.layout.at_line_start = False
 
     def _odd_token(self, position: int) -> Token:

@@ -41,7 +41,6 @@ _MARKS = {
     "}": "RBRACE",
     "{": "LBRACE",
     "(": "LPAR",
-    ".": "DOT",
     "->": "ARROW",
     "in": "IN",
     "as": "AS",
@@ -151,6 +150,7 @@ def _apply(failure: Failure, repair: Repair) -> None:
     if repair.skip:
         _skip(failure, repair.dropped)
         return
+    _mark_line(failure)
     if repair.undo:
         reader.undo(repair.undo)
     if repair.resume is not None:
@@ -163,6 +163,17 @@ def _apply(failure: Failure, repair: Repair) -> None:
         reader.take(token)
     elif repair.leave_out and reader.fresh:
         reader.layout.restart_line()
+
+
+def _mark_line(failure: Failure) -> None:
+    """Note that a statement was read otherwise than it is written."""
+    reader = failure.reader
+    start = failure.start if reader.fresh else reader.statement.start
+    end = structure.line_end(reader.text, failure.after_previous() if failure.is_line_end else failure.start)
+    if reader.start != "file":
+        reader.broken.append(reader.span(0, len(reader.text)))
+    elif reader.tokens:
+        reader.broken.append(reader.span(start, max(start, end)))
 
 
 def _inserted(failure: Failure, repair: Repair, kind: str, text: str) -> Token:
@@ -235,6 +246,16 @@ def _word_end(text: str, start: int) -> int:
     while end < len(text) and (text[end].isalnum() or text[end] == "_"):
         end += 1
     return max(end, min(start + 1, len(text)))
+
+
+def _put_in_closer(failure: Failure) -> Repair | None:
+    """A `}` that was put in does not fit: what it should close is not complete."""
+    reader = failure.reader
+    if failure.token.type != "RBRACE" or failure.start != failure.end:
+        return None
+    del reader.pending[:1]
+    place = failure.after_previous()
+    return Repair(mistakes.incomplete(reader.span(place, place), _line_name(failure), _expected(failure)), skip=True)
 
 
 # ---- rules: quotes and odd characters
@@ -505,6 +526,7 @@ def _limit(failure: Failure) -> Repair | None:
 
 _RULES: tuple[Rule, ...] = (
     _header,
+    _put_in_closer,
     _quotes,
     _swallowed,
     _odd_quotes,
@@ -531,9 +553,9 @@ def _generic(failure: Failure) -> Repair:
 def _missing_mark(failure: Failure) -> Repair | None:
     reader = failure.reader
     for mark, kind in _MARKS.items():
-        if kind not in failure.accepts or (kind in ("LPAR", "LBRACE", "LSQB") and not _may_open(failure)):
+        if kind not in failure.accepts or (kind in ("LPAR", "LBRACE", "LSQB") and not _may_open(failure, kind)):
             continue
-        if kind == "DOT" and not (reader.tokens and reader.tokens[-1].type == "NAME"):
+        if kind == "IN" and "COMPARE" in failure.accepts:  # the operator, not the `in` of a loop
             continue
         repair = Repair(None, insert=((kind, mark),))
         if _survives(failure, repair):
@@ -544,28 +566,37 @@ def _missing_mark(failure: Failure) -> Repair | None:
     return None
 
 
-def _may_open(failure: Failure) -> bool:
+def _may_open(failure: Failure, kind: str) -> bool:
     """Whether an opening bracket may be missing here, rather than a value."""
-    return "INT" not in failure.accepts and failure.token.type != "RPAR"
+    if "INT" in failure.accepts or failure.token.type == "RPAR":
+        return False
+    previous = failure.reader.tokens[-1].type if failure.reader.tokens else ""
+    return kind == "LBRACE" or previous not in ("INT", "FLOAT", "STRING")
 
 
 def _superfluous(failure: Failure) -> Repair | None:
     repair = Repair(None, leave_out=True)
-    if failure.is_line_end or failure.reader.fresh or not _survives(failure, repair):
+    is_callee = failure.token.type == "NAME" and failure.reader.text.startswith("(", failure.end)
+    if failure.is_line_end or failure.reader.fresh or is_callee or not _survives(failure, repair):
         return None
     return Repair(_unexpected(failure), leave_out=True)
 
 
 def _hopeless(failure: Failure) -> Repair:
     reader = failure.reader
-    if failure.is_line_end:
-        place = failure.after_previous()
-        what = "this hole" if reader.start == "hole" else "this insertion" if reader.start == "insert" else "this line"
-        word = reader.statement.keyword
-        if reader.start == "file" and word.isalpha() and not reader.fresh:
-            what = f"this `{word}`"
-        return Repair(mistakes.incomplete(reader.span(place, place), what, _expected(failure)), skip=True)
-    return Repair(_unexpected(failure), skip=True)
+    if not failure.is_line_end:
+        return Repair(_unexpected(failure), skip=True)
+    place = failure.after_previous()
+    return Repair(mistakes.incomplete(reader.span(place, place), _line_name(failure), _expected(failure)), skip=True)
+
+
+def _line_name(failure: Failure) -> str:
+    """What is being read, in the reader's terms."""
+    reader = failure.reader
+    if reader.start != "file":
+        return "this hole" if reader.start == "hole" else "this insertion"
+    word = reader.statement.keyword
+    return f"this `{word}`" if word.isalpha() and not reader.fresh else "this line"
 
 
 def _unexpected(failure: Failure) -> Diagnostic:
@@ -604,4 +635,4 @@ def _expected(failure: Failure) -> str:
     return f"expected {mistakes.join(options[:3])}" if options else ""
 
 
-_UNTOLD = frozenset({"LPAR", "DOT", "IN"})
+_UNTOLD = frozenset({"LPAR", "IN"})

@@ -66,7 +66,7 @@ def test_formatting_keeps_meaning_and_comments_and_is_idempotent(text: str) -> N
 
 
 def test_declarations_come_in_the_canonical_order() -> None:
-    text = "smc 1\nreturn q\n# about q\ngenerate { assistant \"[[q: /x/]]\" }\ninput a: str\nimport sql\n"
+    text = 'smc 1\nreturn q\n# about q\ngenerate { assistant "[[q: /x/]]" }\ninput a: str\nimport sql\n'
     assert formatted(text) == (
         'smc 1\n\nimport sql\n\ninput a: str\n\n# about q\ngenerate { assistant "[[q: /x/]]" }\n\nreturn q\n'
     )
