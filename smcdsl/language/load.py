@@ -7,6 +7,7 @@ from pathlib import Path
 
 from smcdsl.errors import CompileError, Diagnostic, Source
 from smcdsl.language import mistakes
+from smcdsl.language.aftermath import without_echoes
 from smcdsl.language.checker import check_tree
 from smcdsl.language.parser import parse
 from smcdsl.language.resolver import read_module
@@ -57,13 +58,16 @@ def check_source(
     tree, syntax_mistakes = parse(source)
     report = Report()
     report.add(*syntax_mistakes)
+    diagnostics = report.diagnostics
     program = None
     if tree is not None:
         search = Search.beside(path, project_root)
         chain = (path.resolve(),) if path is not None else ()
         module = read_module(tree, search, report, parse, chain=chain)
         program = check_tree(module, facts, is_whole=not syntax_mistakes, pedantic=pedantic)
-    return program, in_order(report.diagnostics, source)
+        found = [diagnostic for diagnostic in report.diagnostics if diagnostic not in syntax_mistakes]
+        diagnostics = without_echoes(tree, syntax_mistakes, found)
+    return program, in_order(diagnostics, source)
 
 
 def in_order(diagnostics: Sequence[Diagnostic], source: Source) -> list[Diagnostic]:
