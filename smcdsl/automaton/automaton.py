@@ -69,9 +69,8 @@ class TokenAutomaton:
         self._successors: dict[int, int] = {}
         self._noticed: dict[int, int] = {}
         self._turn_ends = frozenset(tables.end_of_turn)
-        self._search = not self._walker.spells_all_bytes or (
-            self._limit.active and tables.vocab_size <= _SMALL_VOCABULARY
-        )
+        self._search_always = not self._walker.spells_all_bytes
+        self._search_near_limit = self._limit.active and tables.vocab_size <= _SMALL_VOCABULARY
         self._completable: dict[int, bool] = {}
         self._undecided = 0
         self.start = self._intern(Reading(self._recognizer.start, 0, 0))
@@ -160,9 +159,10 @@ class TokenAutomaton:
         if self._may_end_turn(reading):
             for token in self._turn_ends:
                 mask[token >> 5] |= np.uint32(1 << (token & 31))
-        if self._search or self._limit.constrains(reading.num_tokens):
+        search = self._searches(reading.num_tokens)
+        if search or self._limit.constrains(reading.num_tokens):
             for tokens, after in self._after_tokens(reading):
-                if after >= 0 and (not self._search or self._can_finish(after)):
+                if after >= 0 and (not search or self._can_finish(after)):
                     np.bitwise_or.at(mask, tokens >> 5, np.uint32(1) << (tokens & 31).astype(np.uint32))
         else:
             self._walker.fill(reading.configuration, reading.tails, mask)
@@ -197,9 +197,13 @@ class TokenAutomaton:
         window = self._limit.window(reading.num_tokens)
         configuration, tails = self._walker.read(reading.configuration, reading.tails, text, window)
         after = self._settle(configuration, tails, self._limit.counted(reading.num_tokens))
-        if after >= 0 and self._search and not self._can_finish(after):
+        if after >= 0 and self._searches(reading.num_tokens) and not self._can_finish(after):
             return DEAD
         return after
+
+    def _searches(self, num_tokens: int) -> bool:
+        """Whether only a search tells if the hole can still end after one more token."""
+        return self._search_always or (self._search_near_limit and self._limit.is_near(num_tokens))
 
     def _settle(self, configuration: int, tails: int, count: int) -> int:
         """The state after a token that led here; DEAD if the hole can no longer end."""

@@ -14,6 +14,8 @@ from smcdsl.automaton.recognizers import RegularRecognizer
 from smcdsl.automaton.tables import AutomatonTables
 from smcdsl.automaton.walks import ALWAYS, Walker, Window
 
+_NEAR = 8
+"""With more tokens than this left, an end within the limit is taken for granted where it is not known exactly."""
 _EXACT_STATES = 256
 """Automata up to this size are walked once from every state to count tokens exactly."""
 
@@ -49,6 +51,12 @@ class TokenLimit:
         if num_tokens + 1 < self.least + 1:
             return True
         return self.most is not None and num_tokens + 1 + self._farthest() > self.most
+
+    def is_near(self, num_tokens: int) -> bool:
+        """Whether a bound is so close that the distance to an end may matter."""
+        if num_tokens < 0:
+            return False
+        return num_tokens < self.least or (self.most is not None and self.most - num_tokens <= _NEAR)
 
     def feasible(self, configuration: int, num_tokens: int) -> bool:
         """Whether the hole can perhaps still end within the limit."""
