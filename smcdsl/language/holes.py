@@ -11,16 +11,13 @@ from smcdsl.language import mistakes_judging as judging
 from smcdsl.language.grammars import Grammars
 from smcdsl.language.suggestions import closest
 from smcdsl.language.symbols import Report, Value
-from smcdsl.library.binding import Outline, close, is_settled, outline_of, walk
+from smcdsl.library.binding import RESERVED_BOUNDARIES, Outline, close, is_settled, outline_of, walk
 from smcdsl.program import statements as st
 from smcdsl.program.facts import GrammarFacts
 from smcdsl.program.grammar import Concatenation, Grammar, GrammarExpression, Limit, LiteralText, Restricted
 from smcdsl.program.program import HoleDeclaration
 from smcdsl.program.references import DeclaredReference, LibraryReference
 from smcdsl.program.types import Type
-
-RESERVED = ("token", "line", "end")
-"""Boundaries that every hole has."""
 
 
 @dataclass(frozen=True)
@@ -68,16 +65,16 @@ class Holes:
     def boundary_mistake(self, hole: str, name: str, span: Span) -> Diagnostic | None:
         """What is wrong with naming this boundary of a hole (by its key), if anything."""
         outline = self.outlines[hole]
-        if name in RESERVED or name in outline.boundaries or self._is_wrong(hole):
+        if name in RESERVED_BOUNDARIES or name in outline.boundaries or self._is_wrong(hole):
             return None
-        near = closest(name, (*outline.boundaries, *RESERVED))
+        near = closest(name, (*outline.boundaries, *RESERVED_BOUNDARIES))
         declared = self.declared[hole]
         owner = outline.library or _named(declared.grammar) or declared.name
         return mistakes.no_such_boundary(declared.name, name, span, near, owner, outline.boundaries)
 
     def boundary_used(self, hole: str, name: str) -> None:
         """Remember that sites of this rule are asked for."""
-        if name not in RESERVED:
+        if name not in RESERVED_BOUNDARIES:
             self.looked_at.setdefault(hole, set()).add(name)
 
     def impossible(self, value: Value, text: str, span: Span) -> Diagnostic | None:

@@ -325,7 +325,7 @@ def _import_module(
     path = Path(file.path)
     if path in chain:
         names = [each.name for each in (*chain[chain.index(path) :], path)]
-        module.report.add(mistakes.import_cycle(names, _quoted(target.span)))
+        module.report.add(mistakes.import_cycle(names, target.span))
         module.broken_imports.add(alias)
         return
     tree, problems = parse(Source(file.name, file.text))
@@ -341,9 +341,3 @@ def _import_module(
     inner = read_module(tree, search, module.report, parse, prefix=f"{module.prefix}{alias}.", chain=(*chain, path))
     module.files += inner.files
     module.modules[alias] = inner
-
-
-def _quoted(span: Span) -> Span:
-    """A path's span with its quotes, if they stand around it."""
-    wider = Span(span.source, max(span.start - 1, 0), min(span.end + 1, len(span.source.text)))
-    return wider if wider.text[:1] == wider.text[-1:] == '"' else span
