@@ -14,6 +14,7 @@ from tokenizers import Tokenizer
 from smcdsl.automaton.automaton import TokenAutomaton
 from smcdsl.compiler.assemble import compile_grammar
 from smcdsl.notations.lark import load_lark
+from tests.grammars.lark_reading import LarkReading
 from tests.oracles.vocabularies import real_vocabulary
 from tests.spider import DATA, names, needs_spider, rows, sample
 
@@ -60,6 +61,23 @@ def test_gold_queries_of_one_database_walk(tokenizer):
 def test_two_thousand_gold_queries_walk(tokenizer):
     # One names a table that its database lacks.
     assert len(refused(tokenizer, sample(2000, "train", "dev"))) <= 2
+
+
+@needs_spider
+def test_sites_of_gold_queries_are_those_of_lark():
+    free = load_lark(FILE.read_text(), name="sql.lark", start="select")
+    grammar = specialize(free, "select", {"schema": names("concert_singer")})
+    automaton = TokenAutomaton(compile_grammar(grammar, real_vocabulary("gpt2"), cache_dir=None), None)
+    reading = LarkReading(grammar)
+    rules = set(grammar.rules) & (set(grammar.boundaries) | set(grammar.boundary_of))
+    queries = {row["query"] for row in rows("dev") if row["db_id"] == "concert_singer"}
+    for query in sorted(queries):
+        text = query.encode()
+        sites = automaton.sites(text, True)
+        wanted = [(grammar.boundary_of.get(rule, rule), part) for rule, part in reading.sites(query, rules)]
+        assert sorted((site.rule, text[site.start : site.end].decode()) for site in sites) == sorted(wanted)
+        for end in range(0, len(text), 5):
+            assert set(automaton.sites(text[:end], False)) <= set(sites)
 
 
 @needs_spider
