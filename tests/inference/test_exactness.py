@@ -24,7 +24,7 @@ from building import (
     text,
     turn,
 )
-from oracles.enumerated import Language, language, letters_of, runs_of
+from oracles.enumerated import Language, Site, language, letters_of, runs_of
 from running import enumerated, exact_evidence, toy
 
 from smcdsl.program.expressions import BuiltinCall, Maybe, Name, Record
@@ -189,6 +189,27 @@ def raw_text_in_parts() -> Case:
     return Case(made, toy(["a", "b", ";", ";a", "ab"], order=2, seed=14), languages)
 
 
+def line_spans_of(text: bytes) -> tuple[Site, ...]:
+    found, start = [], 0
+    for line in text.splitlines(keepends=True):
+        found.append(Site("line", start, start + len(line.rstrip(b"\n"))))
+        start += len(line)
+    return tuple(found)
+
+
+def lines() -> Case:
+    functions = Functions()
+    few = functions.add("few", lambda q: q.count("b") < 2, BOOL, prefix="closed")
+    long = functions.add("long", lambda line: 0.5 + len(line))
+    made = program(
+        turn("text", "b", text(hole("q"), ";")),
+        factor("require", few("q"), "q.line"),
+        each("score", long("l"), "l", "q.line"),
+    )
+    texts = ["a\nb", "a\n\n", "b\nb", "b\na\n", "ab"]
+    return Case(made, toy(["a", "b", "\n", ";", "a\n"], seed=15), {"q": language(texts, (), line_spans_of)}, functions)
+
+
 def tempered() -> Case:
     case = one_hole()
     case.program = program(*case.program.body, temperature=0.6)
@@ -211,6 +232,7 @@ CASES: dict[str, Callable[[], Case]] = {
         chat,
         forgotten,
         raw_text_in_parts,
+        lines,
     )
 }
 
