@@ -12,15 +12,19 @@ One parser serves check, fmt and run. The grammar is smc.lark; the pieces are
 
 from __future__ import annotations
 
+import re
+
+from smcdsl import __version__
 from smcdsl.errors import Diagnostic, Source, Span
 from smcdsl.language.build_expressions import ExpressionBuilder, Node
 from smcdsl.language.build_tree import TreeBuilder
-from smcdsl.language.mistakes_syntax import too_deep
+from smcdsl.language.mistakes_syntax import EDITION, too_deep, unknown_edition
 from smcdsl.language.reading import Reader, Restart
 from smcdsl.language.recovery import Recovery
 from smcdsl.language.syntax import Comment, SyntaxTree
 
 _MAX_RESTARTS = 20
+_EDITION = re.compile(r"(?:\s|\ufeff|#[^\n]*\n)*smc[ \t]+(\d{1,9})(?!\w)")
 
 
 def parse(source: Source) -> tuple[SyntaxTree | None, list[Diagnostic]]:
@@ -28,6 +32,9 @@ def parse(source: Source) -> tuple[SyntaxTree | None, list[Diagnostic]]:
 
     The tree is None only where nothing could be made of the text (an unknown edition, for example).
     """
+    edition = _EDITION.match(source.text)
+    if edition is not None and int(edition[1]) != EDITION:
+        return None, [unknown_edition(Span(source, *edition.span(1)), int(edition[1]), __version__)]
     recovery = Recovery()
     for _ in range(_MAX_RESTARTS):
         diagnostics: list[Diagnostic] = []
