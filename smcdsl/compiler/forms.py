@@ -16,6 +16,7 @@ from smcdsl.compiler.dfa import Dfa, difference, from_bytes, from_expression
 from smcdsl.compiler.lexer import LexicalTerminal
 from smcdsl.program.grammar import (
     Alternatives,
+    Automaton,
     Concatenation,
     Difference,
     Embedded,
@@ -292,7 +293,7 @@ def _embeds(expression: GrammarExpression) -> bool:
 
 
 def _is_regular(expression: GrammarExpression, regular: frozenset[str]) -> bool:
-    if isinstance(expression, LiteralText | Pattern | SubstringOf):
+    if isinstance(expression, LiteralText | Pattern | SubstringOf | Automaton):
         return True
     if isinstance(expression, Embedded):
         return False

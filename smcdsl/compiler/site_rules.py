@@ -14,6 +14,7 @@ from smcdsl.compiler.dfa import Dfa, NotRegular, from_expression
 from smcdsl.compiler.forms import references
 from smcdsl.program.grammar import (
     Alternatives,
+    Automaton,
     Concatenation,
     Difference,
     Embedded,
@@ -114,7 +115,7 @@ class SiteRules:
                 everything = Pattern("(?s:.*)")
                 allowed = Restricted(everything, conditions)
                 return ["keep", self._node(item), self._leaf(allowed)]
-            case LiteralText() | Pattern() | SubstringOf():
+            case LiteralText() | Pattern() | SubstringOf() | Automaton():
                 return ["leaf", self._leaf(expression)]
             case Embedded(grammar):
                 return self._embedded(grammar)
