@@ -26,7 +26,8 @@ DEAD = -1
 
 _FIRST_CAPACITY = 1024
 _SMALL_VOCABULARY = 4096
-"""Up to this many tokens limits are decided by search."""
+_SMALL_PARSER = 128
+"""Up to so many tokens, and states of the parser, a limit that is near is decided by search."""
 _SEARCH_STEPS = 2000
 
 
@@ -70,7 +71,11 @@ class TokenAutomaton:
         self._noticed: dict[int, int] = {}
         self._turn_ends = frozenset(tables.end_of_turn)
         self._search_always = not self._walker.spells_all_bytes
-        self._search_near_limit = self._limit.active and tables.vocab_size <= _SMALL_VOCABULARY
+        self._search_near_limit = (
+            self._limit.active
+            and tables.vocab_size <= _SMALL_VOCABULARY
+            and (tables.parser is None or len(tables.parser.shift) <= _SMALL_PARSER)
+        )
         self._completable: dict[int, bool] = {}
         self._undecided = 0
         self.start = self._intern(Reading(self._recognizer.start, 0, 0))
