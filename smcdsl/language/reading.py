@@ -7,14 +7,16 @@ by `recovery.py`.
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable, Iterator
 from copy import copy
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.resources import files
+from typing import Any
 
 from lark import Lark, Token, Tree, UnexpectedCharacters, UnexpectedToken
 from lark.lark import PostLex
-from lark.parsers.lalr_interactive_parser import InteractiveParser
 
 from smcdsl.errors import Diagnostic, Source, Span
 from smcdsl.language.layout import COMMENT, NEWLINE, Layout
@@ -24,12 +26,16 @@ ODD = "ODD"
 """The type of a token made of characters that begin no token."""
 
 
+_BLOCK_OPENER = re.compile(r"[ \t]*(?:system|user|assistant|text|observe)[ \t]*r?")
+
+
 class _Words(PostLex):
     """Lets words, newlines and comments through in every context; layout is done by the reader."""
 
     always_accept = ("NAME", NEWLINE, COMMENT)
 
-    def process(self, stream):  # type: ignore[no-untyped-def]
+    def process(self, stream: Iterator[Token]) -> Iterator[Token]:
+        """Nothing is changed here."""
         return stream
 
 
@@ -96,11 +102,14 @@ class Reader:
     previous: Token | None = None
     laid_out: Token | None = None
     """The last token that the layout has let through."""
+    swallowed: Token | None = None
+    """The last text block that ends where another one begins."""
     braces: list[Brace] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.text = self.source.text[self.base : self.end]
-        self.parser: InteractiveParser = syntax().parse_interactive(self.text, start=self.start)
+        # lark's interactive parser is only partly annotated.
+        self.parser: Any = syntax().parse_interactive(self.text, start=self.start)
         self.layout = Layout(self.text)
         self.statement = Statement(0, 1, 0)
         self.pending = sorted(self.closers)
@@ -108,7 +117,7 @@ class Reader:
 
     # ---- reading
 
-    def read(self, recover) -> Tree[Token] | None:  # type: ignore[no-untyped-def]
+    def read(self, recover: Callable[[Reader, Token], None]) -> Tree[Token] | None:
         """Read it all; `recover(reader, token)` is called for each token that does not fit."""
         failing: Token | None = None
         while not self.given_up:
@@ -124,7 +133,7 @@ class Reader:
             except UnexpectedToken as error:
                 failing = error.token
             except UnexpectedCharacters as error:
-                failing = self._odd_token(error.pos_in_stream)
+                failing = self._odd_token(error.pos_in_stream or 0)
         return self.result
 
     def take(self, token: Token) -> None:
@@ -134,10 +143,24 @@ class Reader:
         if token is self.laid_out:  # tried before
             self.feed(token)
             return
+        if token.type == "BLOCK" and self._ran_on(token):
+            self.swallowed = token
+            raise UnexpectedToken(token, set())
         passed = self.layout.push(token)
         if passed is not None:
             self.laid_out = passed
             self.feed(passed)
+
+    def _ran_on(self, block: Token) -> bool:
+        """Whether a text block ends where another one was meant to begin: its own end is missing.
+
+        Its closing quotes then stand behind a role, on a line no deeper than the one that opened it.
+        """
+        start, end = block.start_pos or 0, block.end_pos or 0
+        last = self.line_start(end)
+        if last <= start or self.indent(last) > self.indent(start):
+            return False
+        return bool(_BLOCK_OPENER.fullmatch(self.text, last, end - 3))
 
     def feed(self, token: Token) -> None:
         """Give the parser a token and keep account of statements and braces; raises UnexpectedToken."""
@@ -277,7 +300,7 @@ class Trial:
         self.is_file = reader.start == "file"
         self.parser = reader.parser.copy(deepcopy_values=False)
         conf = copy(self.parser.parser_state.parse_conf)
-        conf.callbacks = {}  # type: ignore[assignment]
+        conf.callbacks = {}
         self.parser.parser_state.parse_conf = conf
         self.layout = reader.layout.copy()
         self.laid_out = reader.laid_out

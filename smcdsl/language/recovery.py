@@ -8,6 +8,7 @@ is skipped. A missing `}` is looked for by indentation (`structure.py`) and the 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -214,7 +215,8 @@ def _skip(failure: Failure, dropped: Statement | None) -> None:
     statement = dropped or reader.current()
     start = min(statement.start, failure.start) if statement.start else failure.start
     reader.drop(statement)
-    resume = structure.resume_point(reader, start, failure.start if failure.is_line_end else failure.end)
+    runs_on = failure.is_line_end or failure.token is reader.swallowed
+    resume = structure.resume_point(reader, start, failure.start if runs_on else failure.end)
     reader.broken.append(reader.span(start, max(start, len(reader.text[:resume].rstrip()))))
     reader.move(resume)
 
@@ -281,10 +283,9 @@ def _quotes(failure: Failure) -> Repair | None:
 
 def _swallowed(failure: Failure) -> Repair | None:
     """A text block that ran on into the next one."""
-    reader, token = failure.reader, failure.token
-    if token.type != "BLOCK" or not structure.is_swallowed(reader, token):
+    if failure.token is not failure.reader.swallowed:
         return None
-    return Repair(_unclosed_block(failure, failure.start + (str(token)[0] == "r")), skip=True)
+    return Repair(_unclosed_block(failure, failure.start + (str(failure.token)[0] == "r")), skip=True)
 
 
 def _unclosed_block(failure: Failure, opener: int) -> Diagnostic:
@@ -410,6 +411,9 @@ def _first_word(failure: Failure) -> Repair | None:
     return None
 
 
+_ENTRY = re.compile(r"\w+[ \t]*:")
+_ASSIGNMENT = re.compile(r"[ \t]*=(?!=)")
+_CALLED = re.compile(r"[ \t]*\(")
 _TEXTS = frozenset({"TEXT", "STRING", "BLOCK"})
 
 
@@ -423,7 +427,7 @@ def _entry_without_block(failure: Failure) -> Repair | None:
         or not reader.tokens
     ):
         return None
-    if reader.statement.keyword != "potential" or reader.previous is None:
+    if reader.statement.keyword != "potential" or not _ENTRY.match(reader.text, failure.start):
         return None
     place = failure.after_previous()
     label = "expected a `{` at the end of this line, for what stands below"
@@ -442,7 +446,7 @@ def _unknown_word(failure: Failure) -> Repair | None:
     if failure.level == "file" and near_word(word, "role") == word:
         return Repair(mistakes.statement_outside(span), skip=True)
     suggestion = suggest_word(word, failure.level)
-    if failure.level == "block" and not suggestion and reader.text[failure.end :].lstrip(" \t").startswith("="):
+    if failure.level == "block" and not suggestion and _ASSIGNMENT.match(reader.text, failure.end):
         return _or_skip(
             failure, Repair(mistakes.missing(span, "`let`", f"write `let {word} = ...`"), insert=(("LET", "let"),))
         )
@@ -571,12 +575,12 @@ def _may_open(failure: Failure, kind: str) -> bool:
     if "INT" in failure.accepts or failure.token.type == "RPAR":
         return False
     previous = failure.reader.tokens[-1].type if failure.reader.tokens else ""
-    return kind == "LBRACE" or previous not in ("INT", "FLOAT", "STRING")
+    return kind == "LBRACE" or (not failure.is_line_end and previous not in ("INT", "FLOAT", "STRING"))
 
 
 def _superfluous(failure: Failure) -> Repair | None:
     repair = Repair(None, leave_out=True)
-    is_callee = failure.token.type == "NAME" and failure.reader.text.startswith("(", failure.end)
+    is_callee = failure.token.isalpha() and _CALLED.match(failure.reader.text, failure.end)
     if failure.is_line_end or failure.reader.fresh or is_callee or not _survives(failure, repair):
         return None
     return Repair(_unexpected(failure), leave_out=True)

@@ -21,7 +21,6 @@ _LIGHT = re.compile(
 )
 _WORD = re.compile(r"[^\W\d]\w*")
 _DOTTED = re.compile(r"[^\W\d]\w*(?:\.[^\W\d]\w*)*")
-_BLOCK_OPENER = re.compile(r"[ \t]*(?:system|user|assistant|text|observe)[ \t]*r?$")
 
 
 # ---- a missing }
@@ -115,16 +114,17 @@ def resume_point(reader: Reader, start: int, error_end: int) -> int:
     closing = _matching_brace(reader, start, line_end(text, start))
     if closing is not None and closing >= position:
         position = _line_after(text, closing)
-    depth = 1 if closing is None and _net_braces(text, start, line_end(text, start)) > 0 else 0
+    has_block = closing is None and _net_braces(text, start, line_end(text, start)) > 0
     while position < len(text):
         line = text[position : line_end(text, position)]
         stripped = line.strip()
         own = reader.indent(position)
         if stripped and not stripped.startswith("#") and own <= indent and stripped not in ('"""', "'''"):
-            if depth and stripped.startswith("}") and own == indent:
-                depth += _net_braces(text, position, position + len(line))
+            if has_block and stripped.startswith("}") and own == indent:
+                has_block = _net_braces(text, position, position + len(line)) >= 0
             elif _could_start(reader, position, stripped):
                 return position
+        has_block = has_block or (own > indent and bool(stripped))
         position = _line_after(text, position)
     return len(text)
 
@@ -198,12 +198,14 @@ def _line_after(text: str, offset: int) -> int:
 
 
 def possible_block_end(reader: Reader, start: int) -> int | None:
-    """Number of a later line that ends in just two quotes."""
-    position = _line_after(reader.text, start)
+    """Number of a line, the text's last by indentation or before, that ends in just two quotes."""
+    position, indent = _line_after(reader.text, start), reader.indent(start)
     while position < len(reader.text):
         line = reader.text[position : line_end(reader.text, position)].rstrip()
-        if line.endswith('""') and not line.endswith('"""'):
+        if line.endswith('""') and not line.endswith(('"""', '\\""')):
             return reader.source.position(reader.base + position)[0]
+        if line and reader.indent(position) <= indent:
+            return None
         position = _line_after(reader.text, position)
     return None
 
@@ -220,18 +222,6 @@ def last_deeper_line(reader: Reader, start: int) -> int | None:
             found = end
         position = _line_after(reader.text, position)
     return found
-
-
-def is_swallowed(reader: Reader, block: Token) -> bool:
-    """Whether a text block ends where another one was meant to begin.
-
-    Its closing quotes then stand behind a role, on a line no deeper than the one that opened it.
-    """
-    start, end = block.start_pos or 0, block.end_pos or 0
-    last = reader.line_start(end)
-    if last <= start or reader.indent(last) > reader.indent(start):
-        return False
-    return bool(_BLOCK_OPENER.match(reader.text[last : end - 3]))
 
 
 def dotted_end(text: str, start: int) -> int:
