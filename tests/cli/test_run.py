@@ -1,0 +1,305 @@
+"""`smcdsl run`: formats, views, settings, batches, exit codes."""
+
+import json
+import math
+from pathlib import Path
+
+import pytest
+
+
+def exact():
+    """Total mass and posterior of the tiny program by enumeration."""
+    step = {"a": 0.35, "b": 0.3, "\n": 0.3}
+    masses = {}
+    texts = [""]
+    for _ in range(3):
+        texts = [text + letter for text in texts for letter in "ab"]
+        for text in texts:
+            masses[text] = math.prod(step[c] for c in text) * (step["\n"]) * len(text) / 3
+    total = sum(masses.values())
+    return total, {text: mass / total for text, mass in masses.items()}
+
+
+def test_json_has_the_fields_of_the_reference(run_letters):
+    made = run_letters("--format", "json")
+    assert made.code == 0
+    record = made.json()
+    assert record["schema"] == "smcdsl.result/1"
+    assert record["program"] == "letters"
+    assert record["complete"] is True
+    assert record["target"] == "exact"
+    assert record["view"] == "posterior"
+    assert {"value", "p", "logw"} == set(record["posterior"][0])
+    assert sum(item["p"] for item in record["posterior"]) == pytest.approx(1)
+    assert record["particles"] == 8
+    assert {"log_z", "ess", "resamplings", "deaths", "calls", "tokens", "inputs_sha256", "seconds"} <= set(record)
+    assert record["model"]["name"] == "toy:toy.json"
+    assert record["tool"]["edition"] == 1
+
+
+def test_a_pipe_gets_json_by_default(run_letters):
+    assert run_letters().json()["seed"] == 0
+
+
+def test_the_mean_of_the_population_is_the_evidence(run_letters):
+    record = run_letters("--view", "particles", "-i", "least=2").json()
+    weights = [0.0 if item["logw"] is None else math.exp(item["logw"]) for item in record["population"]]
+    assert len(weights) == record["particles"] == 8
+    assert math.log(sum(weights) / 8) == pytest.approx(record["log_z"])
+    for item in record["population"]:
+        assert item["alive"] == (item["logw"] is not None)
+        assert item["alive"] or item["cause"]
+
+
+@pytest.mark.statistical
+def test_many_runs_estimate_the_exact_mass(run_letters):
+    """2,000 runs of 8 particles; the tolerance is 6 standard errors of the mean."""
+    lines = run_letters("--runs", "2000", "--seed", "5").lines()
+    assert [line["seed"] for line in lines] == list(range(5, 2005))
+    estimates = [0.0 if line["log_z"] is None else math.exp(line["log_z"]) for line in lines]
+    total, posterior = exact()
+    mean = sum(estimates) / len(estimates)
+    error = math.sqrt(sum((value - mean) ** 2 for value in estimates)) / len(estimates)
+    assert abs(mean - total) < 6 * error
+    share = dict.fromkeys(posterior, 0.0)
+    for line, estimate in zip(lines, estimates):
+        for item in line["posterior"]:
+            share[item["value"]] += estimate * item["p"] / sum(estimates)
+    assert share == pytest.approx(posterior, abs=0.02)
+
+
+def test_a_run_in_a_batch_equals_a_run_alone(run_letters):
+    together = run_letters("--runs", "3").lines()
+    alone = run_letters("--seed", "2").json()
+    assert together[2]["posterior"] == alone["posterior"]
+    assert together[2]["log_z"] == pytest.approx(alone["log_z"], abs=1e-12)
+
+
+def test_text_is_for_readers(run_letters):
+    made = run_letters("--format", "text")
+    lines = made.out.splitlines()
+    assert lines[0] == ""
+    assert lines[1].startswith("  0.")
+    assert lines[-1].startswith("  log Z -")
+    assert lines[-1].endswith("seed 0   exact")
+
+
+def test_control_characters_are_spelled_out(smcdsl):
+    Path("c.smc").write_text('smc 1\ngenerate {\n  text "[[x: "\\u001b[31m"]]\\n"\n}\n')
+    table = {"vocab": ["\x1b[31m", "\n", "<end>"], "eos": 2, "lm": {"order": 0, "table": [[[], [0.5, 0.5, 0.0]]]}}
+    Path("esc.json").write_text(json.dumps(table))
+    made = smcdsl("run", "c.smc", "-m", "toy:esc.json", "--format", "text")
+    assert made.code == 0, made.err
+    assert "\x1b" not in made.out
+    assert "\\x1b[31m" in made.out
+
+
+@pytest.mark.parametrize(
+    ("view", "check"),
+    [
+        ("best", lambda record: isinstance(record["best"], str)),
+        ("samples:3", lambda record: len(record["samples"]) == 3),
+        ("posterior", lambda record: record["posterior"]),
+    ],
+)
+def test_views(run_letters, view, check):
+    assert check(run_letters("--view", view).json())
+
+
+def test_a_view_that_there_is_not(run_letters):
+    made = run_letters("--view", "all")
+    assert made.code == 2
+    assert "samples:N" in made.err
+
+
+def test_table_has_a_head(run_letters):
+    assert run_letters("--format", "table").out.splitlines()[0].split() == ["p", "logw", "value"]
+
+
+def test_output_is_written_whole(run_letters):
+    assert run_letters("-o", "r.json").out == ""
+    assert json.loads(Path("r.json").read_text())["program"] == "letters"
+    assert run_letters("-o", "no/such/folder.json").code == 2
+    assert sorted(p.name for p in Path().iterdir() if p.name.startswith(".")) == []
+
+
+def test_trace_has_events(run_letters):
+    run_letters("--trace", "t.jsonl")
+    names = [json.loads(line)["event"] for line in Path("t.jsonl").read_text().splitlines()]
+    assert names[0] == "started"
+    assert names[-1] == "finished"
+
+
+def test_stream_prints_events(run_letters):
+    assert "started" in run_letters("--stream").err
+    lines = run_letters("--stream", "-f", "jsonl").lines()
+    assert lines[0]["event"] == "started"
+    assert lines[-1]["schema"] == "smcdsl.result/1"
+
+
+def test_batch_keeps_order_and_gives_each_line_its_status(run_letters, smcdsl):
+    rows = ['{"tag": "t"}', '{"tag": 3}', "", "nonsense", '{"tag": "t", "least": 9}', '{"tag": "a"}', "[1]"]
+    Path("rows.jsonl").write_text("\n".join(rows))
+    made = smcdsl("run", "letters.smc", "-m", "toy:toy.json", "--batch", "rows.jsonl", "--jobs", "2")
+    lines = made.lines()
+    assert [line["line"] for line in lines] == [1, 2, 4, 5, 6, 7]
+    assert [line["status"] for line in lines] == ["ok", "error", "error", "error", "ok", "error"]
+    assert [line["exit_code"] for line in lines] == [0, 2, 2, 3, 0, 2]
+    assert made.code == 2
+    assert lines[3]["error"]["code"] == "R0901"
+
+
+def test_a_batch_of_good_rows_succeeds(smcdsl):
+    Path("rows.jsonl").write_text('{"tag": "t"}\r\n{"tag": "a"}\r\n')
+    assert smcdsl("run", "letters.smc", "-m", "toy:toy.json", "--batch", "rows.jsonl").code == 0
+
+
+@pytest.mark.parametrize(
+    ("environment", "flags", "particles", "source"),
+    [
+        ({}, [], 8, "infer smc (letters.smc:19)"),
+        ({}, ["--infer", "quick"], 4, "infer is quick (letters.smc:23)"),
+        ({"SMCDSL_PARTICLES": "3"}, ["--infer", "quick"], 3, "environment"),
+        ({"SMCDSL_PARTICLES": "3"}, ["--particles", "2"], 2, "flag"),
+        ({}, ["--infer", "is"], 8, "infer smc (letters.smc:19)"),
+    ],
+)
+def test_precedence(run_letters, monkeypatch, environment, flags, particles, source):
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    shown = run_letters("--show-config", *flags).json()
+    assert shown["particles"] == {"value": particles, "source": source}
+
+
+def test_a_project_file_stands_before_defaults_only(run_letters):
+    Path("pyproject.toml").write_text("[tool.smcdsl]\nparticles = 5\nseed = 7\n")
+    shown = run_letters("--show-config").json()
+    assert shown["particles"]["value"] == 8
+    assert shown["seed"] == {"value": 7, "source": "[tool.smcdsl] in pyproject.toml"}
+
+
+def test_a_project_file_with_an_unknown_setting(run_letters):
+    Path("pyproject.toml").write_text("[tool.smcdsl]\nparticle = 5\n")
+    made = run_letters()
+    assert made.code == 2
+    assert "has no setting `particle`" in made.err
+
+
+def test_lcd_gives_one_sample_and_says_so(run_letters):
+    Path("letters.smc").write_text(Path("letters.smc").read_text().replace("infer smc {\n  particles: 8\n}\n", ""))
+    record = run_letters("--infer", "lcd").json()
+    assert record["target"] == "biased"
+    assert record["particles"] == 1
+    assert record["target_reason"]
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        (["--particles", "0"], "`0` is no value for the setting `particles`"),
+        (["--particles", "many"], "a whole number"),
+        (["--timeout", "soon"], "a duration"),
+        (["--temperature", "-1"], "a number above 0"),
+        (["--infer", "magic"], "no inference profile `magic`"),
+        (["--backend", "vllm"], "one of auto, hf, toy"),
+        (["-i", "least"], "NAME=VALUE"),
+        (["--runs", "2", "--batch", "x"], "do not go together"),
+    ],
+)
+def test_bad_settings(run_letters, flags, said):
+    made = run_letters(*flags)
+    assert made.code == 2
+    assert said in made.err
+    assert made.out == ""
+
+
+def test_temperature_changes_the_target_with_a_note(run_letters):
+    made = run_letters("--temperature", "0.5")
+    assert "changes the target" in made.err
+    assert made.json()["log_z"] != run_letters().json()["log_z"]
+
+
+def test_no_survivors(run_letters):
+    made = run_letters("-i", "least=9", "--format", "text")
+    assert made.code == 3
+    assert "R0901" in made.err
+    assert made.out == ""
+
+
+def test_out_of_tokens_gives_what_there_is(run_letters):
+    made = run_letters("--max-tokens", "2")
+    assert made.code == 4
+    assert made.json()["complete"] is False
+    assert "R0906" in made.err
+
+
+def test_a_missing_input_is_asked_for(smcdsl):
+    made = smcdsl("run", "letters.smc", "-m", "toy:toy.json")
+    assert made.code == 2
+    assert "error[E0801]: no value for input `tag`" in made.err
+    assert "help: add `-i tag=TEXT`" in made.err
+    assert "tag: str (missing)" in made.err
+
+
+def test_an_unknown_model(smcdsl):
+    made = smcdsl("run", "letters.smc", "-m", "llama3.1-8b", "-i", "tag=t")
+    assert made.code == 6
+    assert "E0803" in made.err
+
+
+def test_an_unknown_input_gets_a_suggestion(run_letters):
+    made = run_letters("-i", "tagg=1")
+    assert made.code == 2
+    assert "did you mean `tag`?" in made.err
+
+
+def test_inputs_from_a_file_and_flags_go_together(smcdsl):
+    Path("in.json").write_text('{"tag": "a", "least": 2}')
+    made = smcdsl("run", "letters.smc", "-m", "toy:toy.json", "--inputs", "in.json", "-i", "tag=t")
+    assert made.code == 0
+    assert all(len(item["value"]) >= 2 for item in made.json()["posterior"])
+
+
+@pytest.mark.parametrize("text", ["", "[1]", "{"])
+def test_inputs_that_are_no_object(smcdsl, text):
+    Path("in.json").write_text(text)
+    made = smcdsl("run", "letters.smc", "-m", "toy:toy.json", "--inputs", "in.json")
+    assert made.code == 2
+    assert "E0802" in made.err
+
+
+def test_help_lists_the_inputs_of_the_program(smcdsl):
+    out = smcdsl("run", "letters.smc", "--help").out
+    assert "Inputs of this program (letters.smc)" in out
+    assert "-i tag=TEXT" in out
+    assert "default 1" in out
+
+
+def test_interrupting_gives_what_there_is(run_letters, monkeypatch):
+    from smcdsl.inference import sampler
+
+    original = sampler.Sampler.sweep
+
+    def interrupted(self, *arguments):
+        original(self, *arguments)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(sampler.Sampler, "sweep", interrupted)
+    made = run_letters()
+    assert made.code == 130
+    assert made.json()["complete"] is False
+    assert "interrupted" in made.err
+
+
+def test_a_bug_leaves_a_report(run_letters, monkeypatch):
+    from smcdsl.inference import methods
+
+    def broken(*_arguments, **_named):
+        raise RuntimeError("planted")
+
+    monkeypatch.setattr(methods, "run", broken)
+    made = run_letters()
+    assert made.code == 70
+    report = Path(made.err.rstrip().rpartition(" ")[2])
+    assert "planted" in report.read_text()
+    report.unlink()

@@ -1,0 +1,212 @@
+"""The other verbs, the options of all, and what is imported when."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+HEAVY = ("torch", "transformers", "rdkit", "sqlglot", "numba")
+
+
+def loaded_by(code: str) -> set[str]:
+    script = f"import sys\n{code}\nprint(*[m for m in {HEAVY!r} if m in sys.modules])"
+    made = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    return set(made.stdout.split("\n")[-2].split())
+
+
+@pytest.mark.parametrize("code", ["import smcdsl", "from smcdsl import potential, load, compile, model"])
+def test_importing_the_package_imports_nothing_heavy(code):
+    assert loaded_by(code) == set()
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["check", "letters.smc"], ["show", "letters.smc", "--plan"], ["models"]]
+)
+def test_verbs_without_a_model_import_nothing_heavy(arguments):
+    assert loaded_by(f"from smcdsl.cli.main import run\nrun({arguments!r})") == set()
+
+
+def test_checking_a_library_program_imports_nothing_heavy():
+    Path("q.smc").write_text(
+        "smc 1\nimport sql\ninput db: sqlite\ngrammar query = sql.select(schema: db)\n"
+        'generate {\n  user "x"\n  assistant "[[q: query]]"\n  require sql.runs(q, db) at clause\n}\n'
+    )
+    assert loaded_by("from smcdsl.cli.main import run\nassert run(['check', 'q.smc']) == 0") == set()
+
+
+def test_help_has_the_sections_of_the_reference(smcdsl):
+    made = smcdsl("--help")
+    assert made.code == 0
+    for text in ("Usage: smcdsl <command> [options]", "Write\n", "Run\n", "Machine\n", "Options\n"):
+        assert text in made.out
+    for later in ("serve", "lsp", "build", "explain"):
+        assert f"\n  {later} " not in made.out
+
+
+def test_help_for_a_verb(smcdsl):
+    assert smcdsl("help", "check").out == smcdsl("check", "--help").out
+
+
+def test_a_misspelled_verb(smcdsl):
+    made = smcdsl("chekc")
+    assert made.code == 2
+    assert "did you mean `check`?" in made.err
+
+
+def test_version(smcdsl):
+    assert smcdsl("-V").out.startswith("smcdsl 0.")
+
+
+def test_check_finds_nothing_in_a_good_program(smcdsl):
+    made = smcdsl("check", "letters.smc")
+    assert (made.code, made.out) == (0, "")
+    assert "no mistakes found" in made.err
+
+
+def test_check_shows_frames_lines_or_records(smcdsl):
+    text = Path("letters.smc").read_text()
+    Path("bad.smc").write_text(text.replace("chars(x) >= least", "chars(y) >= least"))
+    full = smcdsl("check", "bad.smc")
+    assert full.code == 1
+    assert "error[E0201]" in full.out
+    assert "--> bad.smc:14:17" in full.out
+    concise = smcdsl("check", "bad.smc", "--output-format", "concise")
+    assert concise.out.startswith("bad.smc:14:17: error[E0201]: ")
+    (record,) = smcdsl("check", "bad.smc", "--output-format", "json").json()
+    assert record["code"] == "E0201"
+    assert record["spans"][0]["start"]["line"] == 14
+
+
+def test_check_looks_through_folders_and_reads_stdin(smcdsl, monkeypatch):
+    assert "1 file checked" in smcdsl("check").err
+    Path("empty").mkdir()
+    assert smcdsl("check", "empty").code == 2
+    made = subprocess.run(
+        [sys.executable, "-m", "smcdsl", "check", "-"], input=b"smc 1\n", capture_output=True, check=False
+    )
+    assert made.returncode == 1
+    assert b"<stdin>" in made.stdout
+
+
+@pytest.mark.parametrize(
+    ("content", "code", "said"),
+    [
+        (b"", 1, "E0101"),
+        (b"\xff\xfe\x00", 2, "not a UTF-8 text"),
+        (b'\xef\xbb\xbfsmc 1\r\ngenerate {\r\n  text "[[x: /a/]]\\n"\r\n}\r\n', 0, "no mistakes"),
+        (b"smc 1\n\x00\x1b[2J", 1, "E01"),
+    ],
+)
+def test_odd_files(smcdsl, content, code, said):
+    Path("odd.smc").write_bytes(content)
+    made = smcdsl("check", "odd.smc")
+    assert made.code == code
+    assert said in made.out + made.err
+    assert "\x1b" not in made.out
+
+
+@pytest.mark.parametrize(("name", "said"), [("nope.smc", "there is no file"), (".", "is a folder")])
+@pytest.mark.parametrize("verb", ["run", "show"])
+def test_files_that_cannot_be_read(smcdsl, verb, name, said):
+    made = smcdsl(verb, name, *(["--plan"] if verb == "show" else []))
+    assert made.code == 2
+    assert said in made.err
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+def test_a_file_without_permission(smcdsl):
+    Path("letters.smc").chmod(0)
+    assert smcdsl("check", "letters.smc").code == 2
+
+
+def test_fmt_changes_only_what_is_not_formatted(smcdsl):
+    assert smcdsl("fmt", "letters.smc").code == 0
+    before = Path("letters.smc").read_text()
+    assert smcdsl("fmt", "--check", "letters.smc").code == 0
+    Path("letters.smc").write_text(before.replace("  score", "      score"))
+    checked = smcdsl("fmt", "--check", "letters.smc")
+    assert (checked.code, checked.out) == (1, "would reformat letters.smc\n")
+    diff = smcdsl("fmt", "--diff", "letters.smc")
+    assert diff.code == 1
+    assert "-      score" in diff.out
+    assert smcdsl("fmt", "letters.smc").code == 0
+    assert Path("letters.smc").read_text() == before
+
+
+def test_fmt_leaves_a_broken_file_alone(smcdsl):
+    Path("bad.smc").write_text("smc 1\ngenerate {\n")
+    made = smcdsl("fmt", "bad.smc")
+    assert made.code == 1
+    assert "E0103" in made.err
+    assert Path("bad.smc").read_text() == "smc 1\ngenerate {\n"
+
+
+def test_show_info(smcdsl):
+    info = smcdsl("show", "letters.smc", "--info").json()
+    assert [known["name"] for known in info["inputs"]] == ["least", "tag"]
+    assert info["holes"][0]["name"] == "x"
+    assert info["profiles"] == [{"method": "smc", "name": ""}, {"method": "is", "name": "quick"}]
+
+
+def test_show_prompt_has_blanks_for_holes(smcdsl):
+    assert smcdsl("show", "letters.smc", "--prompt").out == "[text]\n{{ tag }}[[x: /[ab]{1,3}/]]\n"
+    assert smcdsl("show", "letters.smc", "--prompt", "-i", "tag=t").out == "[text]\nt[[x: /[ab]{1,3}/]]\n"
+
+
+def test_show_prompt_through_a_model(smcdsl):
+    made = smcdsl("show", "letters.smc", "--prompt", "--tokens", "-m", "toy:toy.json", "-i", "tag=ta")
+    assert "t|a|[[x: /[ab]{1,3}/]]" in made.out
+
+
+def test_show_grammar(smcdsl):
+    assert "/[ab]{1,3}/" in smcdsl("show", "letters.smc", "--grammar", "x").out
+    made = smcdsl("show", "letters.smc", "--grammar", "y")
+    assert made.code == 2
+    assert "nothing here is called `y`" in made.err
+
+
+def test_show_plan_and_tree(smcdsl):
+    assert "write x" in smcdsl("show", "letters.smc", "--plan").out
+    assert "Generate" in smcdsl("show", "letters.smc", "--ast").out
+
+
+def test_models_lists_aliases(smcdsl):
+    names = [row["name"] for row in smcdsl("models", "--format", "json").json()]
+    assert names[0] == "tiny"
+    assert "llama-3.1-8b" in names
+
+
+def test_doctor_finds_the_installation(smcdsl):
+    made = smcdsl("doctor")
+    assert "embedded model" in made.out
+    assert made.code == 0
+
+
+def test_color_only_where_wanted(smcdsl, monkeypatch):
+    Path("bad.smc").write_text("smc 9\n")
+    assert "\x1b[" not in smcdsl("check", "bad.smc").out
+    assert "\x1b[" in smcdsl("--color", "always", "check", "bad.smc").out
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    assert "\x1b[" in smcdsl("check", "bad.smc").out
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert "\x1b[" not in smcdsl("check", "bad.smc").out
+
+
+def test_a_closed_pipe_is_no_error():
+    for index in range(200):
+        Path(f"bad{index}.smc").write_text("smc 9\n")
+    made = subprocess.run(
+        f"{sys.executable} -m smcdsl check | head -1", shell=True, capture_output=True, text=True, check=False
+    )
+    assert "Traceback" not in made.stderr
+    assert "BrokenPipe" not in made.stderr
+
+
+def test_a_config_file_may_be_named(smcdsl):
+    Path("own.toml").write_text("seed = 11\n")
+    made = smcdsl("--config", "own.toml", "run", "letters.smc", "--show-config")
+    assert json.loads(made.out)["seed"]["value"] == 11
+    assert smcdsl("--config", "none.toml", "run", "letters.smc", "--show-config").code == 2
