@@ -222,7 +222,7 @@ def _declared_copy(rules: Mapping[str, GrammarExpression]) -> dict[str, GrammarE
     dependent = set(_BINDING)
     while grown := {rule for rule, used in uses.items() if rule not in dependent and used & dependent}:
         dependent |= grown
-    return {rule + DECLARED: _renamed(rules[rule], dependent) for rule in dependent - _BINDING}
+    return {rule + DECLARED: _renamed(rules[rule], dependent) for rule in rules if rule in dependent - _BINDING}
 
 
 def _renamed(expression: GrammarExpression, names: set[str]) -> GrammarExpression:

@@ -29,7 +29,7 @@ from smcdsl.automaton.tables import (
     write_arrays,
 )
 from smcdsl.compiler import mistakes
-from smcdsl.compiler.analyze import not_restrictable, too_large
+from smcdsl.compiler.analyze import check_grammar, not_restrictable, too_large
 from smcdsl.compiler.bnf import useful, without_empty, without_unit_cycles
 from smcdsl.compiler.dfa import (
     Dfa,
@@ -74,8 +74,12 @@ def compile_grammar(
     *,
     state_limit: int = DEFAULT_STATE_LIMIT,
     cache_dir: Path | None = None,
+    checked: bool = True,
 ) -> AutomatonTables:
     """The tables of a closed grammar for one vocabulary, from the cache if they are there.
+
+    Args:
+        checked: False if nobody has looked for mistakes in this grammar yet (one bound to inputs).
 
     Raises:
         CompileError: E0403 no text matches, E0404 a part that cannot be restricted, E0407 a literal spells a
@@ -87,6 +91,8 @@ def compile_grammar(
     path = None if cache_dir is None else cache_dir / "automata" / f"{fingerprint}.npz"
     if path is not None and (known := load_tables(path, trie)) is not None:
         return known
+    if not checked and (problems := check_grammar(grammar)):
+        raise CompileError(problems)
     tables = _Assembly(grammar, vocabulary, trie, state_limit, fingerprint).tables()
     if path is not None:
         _try_to_save(lambda: save_tables(tables, path))

@@ -11,7 +11,6 @@ from pathlib import Path
 from threading import RLock
 from typing import TYPE_CHECKING, Any
 
-from smcdsl.errors import CompileError
 from smcdsl.program.grammar import Grammar
 from smcdsl.program.program import Program
 from smcdsl.vocabulary import Vocabulary
@@ -107,15 +106,18 @@ class HoleAutomata:
                 automaton.advance(state, allowed)
 
     def _compile(self, hole: str, grammar: Grammar, began: float) -> AutomatonTables:
-        from smcdsl.compiler.analyze import check_grammar
         from smcdsl.compiler.assemble import compile_grammar
 
         folder = cache_dir()
         before = _stored(folder)
         declared = self._program.holes[hole]
-        if declared.closed is None and (problems := check_grammar(grammar)):
-            raise CompileError(problems)
-        tables = compile_grammar(grammar, self._vocabulary, state_limit=self._state_limit, cache_dir=folder)
+        tables = compile_grammar(
+            grammar,
+            self._vocabulary,
+            state_limit=self._state_limit,
+            cache_dir=folder,
+            checked=declared.closed is not None,
+        )
         if self._told is not None:
             cached = f"{tables.fingerprint}.npz" in before
             self._told(Compiled(declared.name, num_states(tables), time.perf_counter() - began, cached))
