@@ -44,6 +44,9 @@ class Layout:
         if token.type == COMMENT:
             self.comments.append(token)
             return None
+        if token.type == NEWLINE and token.start_pos == token.end_pos:  # put in
+            self.restart_line()
+            return token
         if token.type == NEWLINE:
             return token if self._counts(token) else None
         self.at_line_start = False

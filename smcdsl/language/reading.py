@@ -145,7 +145,7 @@ class Reader:
             return
         if token.type == "BLOCK" and self._ran_on(token):
             self.swallowed = token
-            raise UnexpectedToken(token, set())
+            raise UnexpectedToken(token, set())  # type: ignore[no-untyped-call]
         passed = self.layout.push(token)
         if passed is not None:
             self.laid_out = passed

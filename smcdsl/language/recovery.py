@@ -17,7 +17,7 @@ from lark import Token
 from smcdsl.errors import Diagnostic
 from smcdsl.language import mistakes_syntax as mistakes
 from smcdsl.language import structure
-from smcdsl.language.layout import NEWLINE
+from smcdsl.language.layout import NEWLINE, skip_blanks
 from smcdsl.language.reading import END, ODD, Reader, Restart, Statement
 from smcdsl.language.spelling import (
     LEFT_OUT,
@@ -116,6 +116,8 @@ class Recovery:
     def __init__(self) -> None:
         self.closers: list[int] = []
         self.structural: list[Diagnostic] = []
+        self.seen: list[tuple[int, str, bool, int]] = []
+        """Failures of the current pass: where, what, and how far the reader was."""
 
     def recover(self, reader: Reader, token: Token) -> None:
         """Report the mistake and make the reader able to go on."""
@@ -123,6 +125,11 @@ class Recovery:
             reader.given_up = True
             return
         failure = Failure(reader, token, frozenset(reader.parser.accepts()))
+        if self._is_stuck(failure):
+            reader.given_up = True
+            if not reader.diagnostics and not self.structural:
+                reader.diagnostics.append(_unexpected(failure))
+            return
         self._look_for_closer(failure)
         repair = next((found for rule in _RULES if (found := rule(failure))), None) or _generic(failure)
         if repair.diagnostic is not None:
@@ -140,7 +147,15 @@ class Recovery:
             return
         self.structural.append(diagnostic)
         self.closers.append(offset)
+        self.seen.clear()
         raise Restart
+
+    def _is_stuck(self, failure: Failure) -> bool:
+        """Whether the same failure came again, nothing having been read since."""
+        reader = failure.reader
+        state = (failure.start, failure.token.type, reader.fresh, len(reader.parser.parser_state.state_stack))
+        self.seen.append(state)
+        return self.seen.count(state) > 2
 
 
 # ---- applying repairs
@@ -197,8 +212,15 @@ def _survives(failure: Failure, repair: Repair) -> bool:
         fits = failure.token.type == END or trial.feed(failure.token)
         if failure.is_line_end:
             opens_block = repair.insert[-1:] == (("LBRACE", "{"),)
-            return fits and (not opens_block or trial.starts_statement())
+            return fits and (not opens_block or (_is_followed_by_block(failure) and trial.starts_statement()))
     return fits and trial.reaches_line_end()
+
+
+def _is_followed_by_block(failure: Failure) -> bool:
+    """Whether the next line is indented as if it stood in a block of this one."""
+    reader = failure.reader
+    following = skip_blanks(reader.text, failure.start)
+    return following < len(reader.text) and reader.indent(following) > reader.indent(reader.statement.start)
 
 
 def _or_skip(failure: Failure, repair: Repair) -> Repair:
@@ -458,6 +480,14 @@ def _unknown_word(failure: Failure) -> Repair | None:
     return _or_skip(failure, Repair(diagnostic, insert=((kinds, suggestion),), leave_out=True))
 
 
+def _else(failure: Failure) -> Repair | None:
+    """An `else` line that continues nothing: the newline before it counts after all."""
+    reader = failure.reader
+    if failure.token.type != "ELSE" or reader.fresh or NEWLINE not in failure.accepts:
+        return None
+    return Repair(None, insert=((NEWLINE, "\n"),)) if reader.is_first_on_line(failure.token) else None
+
+
 def _test_word(failure: Failure) -> Repair | None:
     """`accpet query "..."`."""
     reader = failure.reader
@@ -500,6 +530,15 @@ def _power(failure: Failure) -> Repair | None:
     return _or_skip(failure, Repair(diagnostic, undo=1, insert=(("CARET", "^"),), leave_out=True, resume=start + 1))
 
 
+def _inequality(failure: Failure) -> Repair | None:
+    reader, start = failure.reader, failure.start
+    previous = reader.tokens[-1] if reader.tokens else None
+    if previous != "<" or previous.end_pos != start or reader.text[start : start + 1] != ">":
+        return None
+    diagnostic = mistakes.other_operator(reader.span(start - 1, start + 1), "!=", "inequality")
+    return _or_skip(failure, Repair(diagnostic, undo=1, insert=(("COMPARE", "!="),), leave_out=True))
+
+
 def _operator(failure: Failure) -> Repair | None:
     reader, start = failure.reader, failure.start
     for text, kind, ours, meaning in OPERATORS:
@@ -538,10 +577,12 @@ _RULES: tuple[Rule, ...] = (
     _header_without_value,
     _closer_without_opener,
     _bracket_left_open,
+    _else,
     _first_word,
     _test_word,
     _observe,
     _power,
+    _inequality,
     _operator,
     _limit,
 )

@@ -76,7 +76,6 @@ _LIMIT_SYNONYMS = {
 
 OPERATORS: tuple[tuple[str, str, str, str], ...] = (
     ("===", "COMPARE", "==", "equality"),
-    ("<>", "COMPARE", "!=", "inequality"),
     ("=", "COMPARE", "==", "equality"),
     ("&&", "AND", "and", "conjunction"),
     ("&", "AND", "and", "conjunction"),
