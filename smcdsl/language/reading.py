@@ -8,18 +8,16 @@ by `recovery.py`.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from copy import copy
 from dataclasses import dataclass, field
-from functools import cache
-from importlib.resources import files
 from typing import Any
 
-from lark import Lark, Token, Tree, UnexpectedCharacters, UnexpectedToken
-from lark.lark import PostLex
+from lark import Token, Tree, UnexpectedCharacters, UnexpectedToken
 
 from smcdsl.errors import Diagnostic, Source, Span
-from smcdsl.language.layout import COMMENT, NEWLINE, Layout
+from smcdsl.language.layout import NEWLINE, Layout
+from smcdsl.language.tables import syntax
 
 END = "$END"
 ODD = "ODD"
@@ -27,31 +25,6 @@ ODD = "ODD"
 
 
 _BLOCK_OPENER = re.compile(r"[ \t]*(?:system|user|assistant|text|observe)[ \t]*r?")
-
-
-class _Words(PostLex):
-    """Lets words, newlines and comments through in every context; layout is done by the reader."""
-
-    always_accept = ("NAME", NEWLINE, COMMENT)
-
-    def process(self, stream: Iterator[Token]) -> Iterator[Token]:
-        """Nothing is changed here."""
-        return stream
-
-
-@cache
-def syntax() -> Lark:
-    """The parser made from smc.lark."""
-    text = (files("smcdsl.language") / "smc.lark").read_text("utf-8")
-    return Lark(
-        text,
-        parser="lalr",
-        lexer="contextual",
-        postlex=_Words(),
-        start=["file", "hole", "insert"],
-        propagate_positions=True,
-        maybe_placeholders=True,
-    )
 
 
 class Restart(Exception):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from pathlib import Path
 
@@ -11,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as some
 
 from smcdsl.errors import Diagnostic, Source
-from smcdsl.language import reading
 from smcdsl.language import syntax as sx
+from smcdsl.language import tables
 from smcdsl.language.parser import parse
 from smcdsl.program import expressions as ex
 from smcdsl.program import grammar as gr
@@ -70,29 +71,57 @@ def mistakes(text: str) -> list[Diagnostic]:
 
 # ---- the grammar
 
+GRAMMAR = (Path(tables.__file__).parent / tables.GRAMMAR).read_text("utf-8")
 
-def test_the_grammar_has_no_conflicts(caplog: pytest.LogCaptureFixture) -> None:
-    text = (Path(reading.__file__).parent / "smc.lark").read_text("utf-8")
+
+def conflicts(caplog: pytest.LogCaptureFixture, grammar: str, start: list[str]) -> list[str]:
+    """What lark logs about conflicts in a grammar."""
     lark.logger.setLevel(logging.DEBUG)
+    lark.logger.addHandler(caplog.handler)
     try:
-        with caplog.at_level(logging.DEBUG, logger=lark.logger.name):
-            lark.logger.addHandler(caplog.handler)
-            lark.Lark(text, parser="lalr", lexer="contextual", start=["file", "hole", "insert"], debug=True)
+        lark.Lark(grammar, parser="lalr", lexer="contextual", start=start, debug=True)
     finally:
         lark.logger.removeHandler(caplog.handler)
         lark.logger.setLevel(logging.CRITICAL)
-    assert not [record.message for record in caplog.records if "onflict" in record.message]
+    return [record.message for record in caplog.records if "onflict" in record.message]
+
+
+def test_the_grammar_has_no_conflicts(caplog: pytest.LogCaptureFixture) -> None:
+    assert not conflicts(caplog, GRAMMAR, ["file", "hole", "insert"])
 
 
 def test_conflicts_would_be_logged(caplog: pytest.LogCaptureFixture) -> None:
-    lark.logger.setLevel(logging.DEBUG)
-    try:
-        lark.logger.addHandler(caplog.handler)
-        lark.Lark('start: e\ne: e "+" e | "x"', parser="lalr", debug=True)
-    finally:
-        lark.logger.removeHandler(caplog.handler)
-        lark.logger.setLevel(logging.CRITICAL)
-    assert [record.message for record in caplog.records if "onflict" in record.message]
+    assert conflicts(caplog, 'start: e\ne: e "+" e | "x"', ["start"])
+
+
+def test_the_tables_on_file_are_those_of_the_grammar() -> None:
+    saved = json.loads((Path(tables.__file__).parent / tables.TABLES).read_text("utf-8"))
+    assert saved["made_from"]["grammar"] == tables.origin(GRAMMAR)["grammar"], "run python -m smcdsl.language.tables"
+    built = tables.build(GRAMMAR)
+    for start, text in (
+        ("file", 'smc 1\nprogram p "x"\ngenerate {\nrequire f(a, b: [1]) ^ 2 at end, q.line\n}\n'),
+        ("hole", 'q[]: ("a" | /b/)* - lib.rule(n: 1) where chars in 1..2, matches /x/'),
+        ("insert", "{ a: not b or c? } == {}"),
+    ):
+        revived = tables.syntax().parse_interactive(text, start=start)
+        assert _accepted(revived) == _accepted(built.parse_interactive(text, start=start))
+    fresh_rules = {str(rule) for rule in built.rules}
+    assert {str(rule) for rule in tables.syntax().rules} == fresh_rules
+    assert len(_states(tables.syntax())) == len(_states(built))
+
+
+def test_other_grammars_are_not_read_from_the_tables() -> None:
+    assert tables.origin(GRAMMAR + "\n") != tables.origin(GRAMMAR)
+    assert json.loads(tables.dumped(GRAMMAR))["made_from"] == tables.origin(GRAMMAR)
+
+
+def _states(parser: lark.Lark) -> dict[int, dict[str, tuple[object, object]]]:
+    return parser.parser.parser._parse_table.states
+
+
+def _accepted(parser: object) -> list[frozenset[str]]:
+    """What may come next after each token."""
+    return [frozenset(parser.accepts()) for _ in [*parser.iter_parse(), None]]  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize("path", PROGRAMS, ids=lambda path: path.stem)
