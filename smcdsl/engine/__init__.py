@@ -7,7 +7,6 @@ What only a run needs (numba, torch, the code of potentials) is imported by a ru
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import json
 import queue
@@ -179,10 +178,14 @@ class CompiledProgram:
 
     async def arun(self, model: LanguageModel | str | None = None, **arguments: Any) -> Result:
         """`run` in a thread of its own."""
+        import asyncio
+
         return await asyncio.to_thread(self.run, model, **arguments)
 
     async def astream(self, model: LanguageModel | str | None = None, **arguments: Any) -> AsyncIterator[Event]:
         """The events of a run as they happen; what `run` raises is raised after the last one."""
+        import asyncio
+
         events: queue.SimpleQueue[Event | BaseException | None] = queue.SimpleQueue()
 
         def work() -> None:
