@@ -106,8 +106,10 @@ class FormBuilder:
             for rhs in self._alternatives(owner, owner.grammar.rules[name]):
                 self._add(number, rhs)
         self._pending.clear()
-        for name in grammar.ignored:
-            self.ignored.add(self._terminal(scope, name))
+        # A terminal that no rule reaches still takes part in the longest match, as in lark.
+        for name in grammar.terminals:
+            self._terminal(scope, name)
+        self.ignored.update(self._terminal(scope, name) for name in grammar.ignored)
         return start
 
     def _rule(self, scope: _Scope, name: str) -> int:

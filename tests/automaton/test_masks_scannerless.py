@@ -91,7 +91,11 @@ AMBIGUOUS = {
     "unit cycle": {"start": either(a("other"), a("'a", "start", "'b")), "other": either(a("start"), a("'b"))},
     "dangling": {"start": either(a("'a", "start"), a("'a", "start", "'b", "start"), a("' "))},
     "right and left": {"start": either(a("start", "'a"), a("'b", "start"), a("'b"))},
-    "everything empty": {"start": a("x", "y", "x"), "x": either(a("'a", "x", "'b"), a()), "y": either(a(), a("x", "y"))},
+    "everything empty": {
+        "start": a("x", "y", "x"),
+        "x": either(a("'a", "x", "'b"), a()),
+        "y": either(a(), a("x", "y")),
+    },
     "pumping": {"start": either(a("'a", "start", "'b", "start"), a("word")), "word": Pattern("[ab]?")},
     "two languages": {
         "start": either(a("x"), a("y")),
@@ -108,7 +112,9 @@ def test_masks_are_exact_for_grammars_that_no_table_decides(data, name):
     grammar = Grammar("g", "start", AMBIGUOUS[name])
     texts = grammar_texts(grammar, "ab ", 10)
     # Walks stay so short that every beginning within them has a completion of at most ten letters.
-    vocabulary = small_vocabulary(data.draw(st.lists(st.text("ab ", min_size=1, max_size=2).map(str.encode), max_size=5)) + [b"a", b"b", b" "])
+    vocabulary = small_vocabulary(
+        data.draw(st.lists(st.text("ab ", min_size=1, max_size=2).map(str.encode), max_size=5)) + [b"a", b"b", b" "]
+    )
     following = data.draw(st.none() | st.text("ab ", min_size=1, max_size=2).map(str.encode))
     automaton = TokenAutomaton(compile_grammar(grammar, vocabulary), following)
     choose = lambda tokens: data.draw(st.sampled_from(tokens))  # noqa: E731
@@ -119,7 +125,7 @@ def test_masks_are_exact_for_grammars_that_no_table_decides(data, name):
 @given(data=st.data(), grammar=grammars())
 def test_masks_are_exact_for_any_recursion(data, grammar):
     texts = grammar_texts(grammar, LETTERS, 4)
-    longer = grammar_texts(grammar, "ab ", 7)
+    longer = grammar_texts(grammar, "ab ", 5)
     vocabulary = data.draw(vocabularies(True))
     following = data.draw(following_texts)
     try:

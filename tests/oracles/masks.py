@@ -53,7 +53,9 @@ def can_end(
     if text not in known:
         ended = language.contains(text) if following is None else end_of_hole(text, language, following) is not None
         known[text] = ended or any(
-            token and is_open(text + token, language, following) and can_end(text + token, tokens, language, following, known)
+            token
+            and is_open(text + token, language, following)
+            and can_end(text + token, tokens, language, following, known)
             for token in tokens
         )
     return known[text]
