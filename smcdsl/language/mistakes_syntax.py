@@ -268,7 +268,7 @@ def unclosed_insert(opener: Span, single_closer: Span | None) -> Diagnostic:
         "E0108",
         "`{{` is not closed on this line",
         (_primary(opener, "inserted expressions end with `}}`"),),
-        fixes=(Edit(single_closer, "}}"),) if single_closer else (),
+        fixes=_doubled(opener, single_closer, "}"),
     )
 
 
@@ -278,8 +278,16 @@ def unclosed_hole(opener: Span, single_closer: Span | None) -> Diagnostic:
         "E0108",
         "`[[` is not closed on this line",
         (_primary(opener, "holes end with `]]`"),),
-        fixes=(Edit(single_closer, "]]"),) if single_closer else (),
+        fixes=_doubled(opener, single_closer, "]"),
     )
+
+
+def _doubled(opener: Span, single_closer: Span | None, closer: str) -> tuple[Edit, ...]:
+    """The insertion or hole with its closer doubled."""
+    if single_closer is None:
+        return ()
+    whole = opener.to(single_closer)
+    return (Edit(whole, whole.text + closer),)
 
 
 def empty_insert(span: Span) -> Diagnostic:
