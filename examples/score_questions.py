@@ -28,10 +28,10 @@ grammar anything = /(.|\\n)*/ where tokens <= 200
 generate {
   system "You write exactly one SQLite query and nothing else."
   user """
-    Schema:
-    {{ sql.ddl(db) }}
+  Schema:
+  {{ sql.ddl(db) }}
 
-    Question: {{ question }}
+  Question: {{ question }}
   """
   assistant "[[q: anything]]"
 }
