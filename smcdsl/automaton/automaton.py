@@ -21,6 +21,7 @@ from smcdsl.automaton.rows import MaskRows
 from smcdsl.automaton.sites import Site, SiteFinder
 from smcdsl.automaton.tables import AutomatonTables
 from smcdsl.automaton.walks import Walker
+from smcdsl.errors import CompileError, Diagnostic
 
 DEAD = -1
 
@@ -49,6 +50,9 @@ class TokenAutomaton:
         Args:
             tables: the compiled grammar.
             following: the given text right after the hole, not empty; None if the hole ends its turn.
+
+        Raises:
+            CompileError: E0410, no tokens spell any text of the grammar with its end.
         """
         if following == b"":
             raise ValueError("the text that follows a hole must not be empty")
@@ -79,6 +83,8 @@ class TokenAutomaton:
         self._completable: dict[int, bool] = {}
         self._undecided = 0
         self.start = self._intern(Reading(self._recognizer.start, 0, 0))
+        if self._searches(0) and not self._can_finish(self.start):
+            raise CompileError(cannot_spell(self._walker.missing_bytes(), self._limit.most))
 
     def masks(self, states: NDArray[np.int64]) -> NDArray[np.uint32]:
         """The tokens that may come next.
@@ -276,3 +282,15 @@ class TokenAutomaton:
         if state < 0 or token in self._turn_ends or self._finished[state]:
             return 0
         return self._sites.noticed(self._readings[state].configuration, self._walker.spell(token))
+
+
+def cannot_spell(missing: bytes, most: int | None) -> Diagnostic:
+    """E0410: the tokens of the model cannot make any text of the grammar, or not so few of them."""
+    shown = ", ".join(repr(chr(byte)) if 32 <= byte < 127 else f"byte 0x{byte:02x}" for byte in missing[:8])
+    limit = "" if most is None else f" in {most} tokens"
+    return Diagnostic(
+        "E0410",
+        f"the model's vocabulary cannot spell any text of this grammar{limit}",
+        facts=(f"no token contains {shown}",) if missing else (),
+        help="use a model with single-byte tokens, or a grammar over the texts that its tokens spell",
+    )

@@ -10,13 +10,23 @@ Everything is indexed by numbers that the tables keep in range; arrays that grow
 
 from __future__ import annotations
 
-from typing import NamedTuple
+import os
+import tempfile
+from pathlib import Path
+from typing import Any, NamedTuple
 
+import numba
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
 from smcdsl.automaton.tables import LexerTables, ParserTables, RegularTables, TrieTables
+
+if not numba.config.CACHE_DIR and not any(
+    os.access(folder, os.W_OK) for folder in (Path(__file__).parent, Path.home())
+):
+    # numba refuses to cache where neither the package nor the user's folder can be written.
+    numba.config.CACHE_DIR = str(Path(tempfile.gettempdir()) / f"smcdsl-numba-{os.getuid()}")
 
 DONE, SPLIT, FULL = 0, 1, 2
 """Outcomes: one configuration or none; several, or the caller must help; an array is full."""
@@ -42,7 +52,7 @@ class Stacks(NamedTuple):
     start: NDArray[np.int32]  # (cap, modes) lexer state in which the next lexeme begins
     slot: NDArray[np.int64]  # (cap,) where in `table` the node stands
     table: NDArray[np.int32]  # open addressing, a power of two; -1 is free
-    count: NDArray[np.int64]  # (2,) nodes in use; entries of the memo
+    used: NDArray[np.int64]  # (2,) nodes; entries of the memo
     memo_keys: NDArray[np.int64]  # open addressing by node * T + terminal; -1 is free
     memo_values: NDArray[np.int32]  # the node after a shift, NO_NODE or UNKNOWN
     scratch: NDArray[np.int32]  # states pushed by reductions and not yet nodes
@@ -69,7 +79,7 @@ class Items(NamedTuple):
     parser: NDArray[np.int64]
     filter: NDArray[np.int64]
     tails: NDArray[np.uint64]  # (cap, K)
-    count: NDArray[np.int64]  # (1,)
+    used: NDArray[np.int64]  # (1,)
 
 
 @njit(cache=True, inline="always")
@@ -115,10 +125,10 @@ def push(lexer: LexerTables, parser: ParserTables, stacks: Stacks, parent: int, 
         if stacks.parent[node] == parent and stacks.state[node] == state:
             return node
         slot = (slot + 1) & (len(stacks.table) - 1)
-    node = stacks.count[0]
+    node = stacks.used[0]
     if node == len(stacks.parent):
         return NO_SPACE
-    stacks.count[0] = node + 1
+    stacks.used[0] = node + 1
     stacks.table[slot] = node
     stacks.slot[node] = slot
     stacks.parent[node] = parent
@@ -132,9 +142,9 @@ def push(lexer: LexerTables, parser: ParserTables, stacks: Stacks, parent: int, 
 @njit(cache=True)
 def forget(stacks: Stacks, count: int) -> None:
     """Drop the nodes from `count` on. The last entered leave first, so no chain of the table breaks."""
-    for node in range(stacks.count[0] - 1, count - 1, -1):
+    for node in range(stacks.used[0] - 1, count - 1, -1):
         stacks.table[stacks.slot[node]] = -1
-    stacks.count[0] = min(stacks.count[0], count)
+    stacks.used[0] = min(stacks.used[0], count)
 
 
 @njit(cache=True)
@@ -223,7 +233,7 @@ def remember(stacks: Stacks, key: int, value: int) -> None:
         slot = (slot + 1) & (len(stacks.memo_keys) - 1)
     stacks.memo_keys[slot] = key
     stacks.memo_values[slot] = value
-    stacks.count[1] += 1
+    stacks.used[1] += 1
 
 
 @njit(cache=True)
@@ -302,7 +312,7 @@ def may_end(lexer: LexerTables, parser: ParserTables, stacks: Stacks, q: int, no
     """1 if the text so far is in the language, 0 if not; NO_SPACE or UNKNOWN."""
     end = parser.shift.shape[1] - 1
     if lexer.is_start[q]:
-        return np.int64(acceptable(parser, stacks, node, end))
+        return 1 if acceptable(parser, stacks, node, end) else 0
     for word in range(lexer.accepts.shape[1]):
         bits = lexer.accepts[q, word]
         while bits:
@@ -344,13 +354,13 @@ def set_tokens(trie: TrieTables, node: int, mask: NDArray[np.uint32]) -> None:
 @njit(cache=True)
 def defer(items: Items, node, end, q, p, r, tails):  # type: ignore[no-untyped-def]
     """Hand a part of the trie back to the caller; False if there is no room."""
-    i = items.count[0]
+    i = items.used[0]
     if i == len(items.node):
         return False
     items.node[i], items.end[i] = node, end
     items.lexer[i], items.parser[i], items.filter[i] = q, p, r
     items.tails[i] = tails
-    items.count[0] = i + 1
+    items.used[0] = i + 1
     return True
 
 
@@ -389,7 +399,7 @@ def walk_parsed(
     following, marked, num_terminals = ending.length, stacks.marked[0], parser.shift.shape[1]
     memo_key = np.full(_MEMO, -1, dtype=np.int64)
     memo_value = np.zeros(_MEMO, dtype=np.int64)
-    for item in range(todo.count[0]):
+    for item in range(todo.used[0]):
         node, end = todo.node[item], todo.end[item]
         base = trie.depth[node] - 1
         lexer_at[base], parser_at[base] = todo.lexer[item], todo.parser[item]
@@ -412,9 +422,9 @@ def walk_parsed(
                         node = skips[node]
                         continue
                 some = move_tails(ending, byte, opens, tails_at[depth - 1], tails_at[depth])
-            new_q, new_p, new_r = 0, p, filter_next[r, byte]
+            new_q, new_p, new_r = np.int64(0), p, filter_next[r, byte]
             if q and new_r:
-                onward = next_state[q, byte]
+                onward: Any = next_state[q, byte]
                 candidate, after, split = np.int64(onward), p, False
                 if accepting[q] and not (exclusive[modes[q]] and not marked):
                     outcome, candidate, after = step(lexer, parser, stacks, q, p, byte)
@@ -437,7 +447,7 @@ def walk_parsed(
                                 memo_key[slot], memo_value[slot] = key, after
                         else:
                             after = memo_value[slot]
-                    begun = np.int64(0)
+                    begun: Any = np.int64(0)
                     if after >= 0:
                         begun = np.int64(next_state[start_of[after, modes[q]], byte])
                         if begun and onward and not escapes[begun, obligation[onward]]:
@@ -493,7 +503,7 @@ def walk_regular(
     """As `walk_parsed`, for a regular language: only `filter` of the items is used."""
     state_at = np.zeros(levels, dtype=np.int64)
     tails_at = np.zeros((levels, ending.moves.shape[1]), dtype=np.uint64)
-    for item in range(todo.count[0]):
+    for item in range(todo.used[0]):
         node, end = todo.node[item], todo.end[item]
         base = trie.depth[node] - 1
         state_at[base], tails_at[base] = todo.filter[item], todo.tails[item]
@@ -523,7 +533,7 @@ def walk_regular(
 @njit(cache=True)
 def refill(stacks: Stacks) -> None:
     """Enter all nodes into an empty table."""
-    for node in range(stacks.count[0]):
+    for node in range(stacks.used[0]):
         slot = mix(stacks.parent[node], stacks.state[node], len(stacks.table))
         while stacks.table[slot] >= 0:
             slot = (slot + 1) & (len(stacks.table) - 1)

@@ -115,7 +115,7 @@ class ParsedRecognizer:
         longer_wins = lexer.exclusive[mode]
         for terminal, parser in self._committed(old):
             for new_mode, new_parser in self._zero_width(mode, parser):
-                owed: tuple[int, ...] | None = ()
+                owed: tuple[int, ...] = ()
                 if longer_wins and new_mode == mode and new_parser == parser:
                     if obligations is None or lexer.accepting[onward]:
                         continue

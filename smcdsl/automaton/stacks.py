@@ -66,7 +66,7 @@ class LinearStacks:
 
     def mark(self) -> int:
         """The number of nodes, to `release` to."""
-        return int(self.arrays.count[0])
+        return int(self.arrays.used[0])
 
     def release(self, mark: int) -> None:
         """Forget nodes made since `mark`; only for nodes that no one has kept."""
@@ -108,7 +108,7 @@ class GraphStacks:
         if known is None:
             known = self._shifts[key] = self._grouped(self._after(self._tops[number], terminal))
             value = known[0] if len(known) == 1 else UNKNOWN if known else NO_NODE
-            if 2 * (self.arrays.count[1] + 1) > len(self.arrays.memo_keys):
+            if 2 * (self.arrays.used[1] + 1) > len(self.arrays.memo_keys):
                 self._grow_memo()
             kernels.remember(self.arrays, number * self.num_terminals + terminal, value)
         return known
@@ -220,7 +220,7 @@ class GraphStacks:
         self.arrays.no[number] = ~row
         self.arrays.state[number] = 0
         self.arrays.start[number] = self.parser.start_of[state]
-        self.arrays.count[0] = number + 1
+        self.arrays.used[0] = number + 1
 
     def _grow_memo(self) -> None:
         old = self.arrays
@@ -229,7 +229,7 @@ class GraphStacks:
             memo_keys=np.full(size, -1, dtype=np.int64), memo_values=np.zeros(size, dtype=np.int32)
         )
         used = np.flatnonzero(old.memo_keys >= 0)
-        self.arrays.count[1] = 0
+        self.arrays.used[1] = 0
         for key, value in zip(old.memo_keys[used].tolist(), old.memo_values[used].tolist()):
             kernels.remember(self.arrays, key, value)
 
@@ -262,7 +262,7 @@ def _new_arrays(lexer: LexerTables, parser: ParserTables, *, deterministic: bool
         start=np.zeros((capacity, modes), dtype=np.int32),
         slot=np.zeros(capacity, dtype=np.int64),
         table=np.full(4 * capacity, -1, dtype=np.int32),
-        count=np.zeros(2, dtype=np.int64),
+        used=np.zeros(2, dtype=np.int64),
         memo_keys=np.full(memo, -1, dtype=np.int64),
         memo_values=np.zeros(memo, dtype=np.int32),
         scratch=np.zeros(4096, dtype=np.int32),

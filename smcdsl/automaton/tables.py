@@ -109,8 +109,16 @@ _PARTS: dict[str, Any] = {
     "filter": RegularTables,
     "leaves": RegularTables,
 }
-_PLAIN = ("deterministic", "separable", "token_limit", "boundaries", "sites")
-_PLAIN += ("vocab_size", "end_of_turn", "fingerprint")
+_PLAIN = (
+    "deterministic",
+    "separable",
+    "token_limit",
+    "boundaries",
+    "sites",
+    "vocab_size",
+    "end_of_turn",
+    "fingerprint",
+)
 
 
 def plain_arrays(part: Any) -> Any:

@@ -93,6 +93,10 @@ class Walker:
             for (after, after_tails), nodes in found.items()
         ]
 
+    def missing_bytes(self) -> bytes:
+        """Bytes that texts may need and no token contains."""
+        return bytes(sorted(self._needed_bytes() - set(self._trie.byte[1:].tolist())))
+
     def _needed_bytes(self) -> set[int]:
         tables = self.tables.regular or self.tables.lexer
         assert tables is not None
@@ -153,7 +157,7 @@ class Walker:
         todo = self._items(max(len(parts), 1))
         for i, part in enumerate(parts):
             self._enter(todo, i, part)
-        todo.count[0] = len(parts)
+        todo.used[0] = len(parts)
         ending = self._ending._replace(opens_first=window[0], opens_later=window[1])
         record = finals is not None
         while True:
@@ -181,7 +185,7 @@ class Walker:
                     self._levels,
                     mask,
                 )
-                if outcome == kernels.FULL or not (record or deferred.count[0]):
+                if outcome == kernels.FULL or not (record or deferred.used[0]):
                     stacks.release(mark)
                 if outcome == kernels.FULL:
                     stacks.grow()
@@ -249,7 +253,7 @@ class Walker:
         items.tails[i] = np.frombuffer(tails.to_bytes(8 * self._words, "little"), dtype="<u8")
 
     def _parts(self, items: Items) -> list[Part]:
-        count = int(items.count[0])
+        count = int(items.used[0])
         rows = zip(
             items.node[:count].tolist(),
             items.end[:count].tolist(),

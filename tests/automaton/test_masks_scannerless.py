@@ -9,7 +9,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from oracles.languages import grammar_texts
-from oracles.masks import Language, allowed, check_walk, step
+from oracles.masks import Language, allowed, can_end, check_walk, step
 from oracles.vocabularies import small_vocabulary
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "compiler"))
@@ -47,11 +47,13 @@ def check(data, grammar, texts, complete, steps=6):
     try:
         automaton = TokenAutomaton(compile_grammar(grammar, vocabulary), following)
     except CompileError as error:
-        if error.diagnostics[0].code == "E0403":
+        code = error.diagnostics[0].code
+        if code == "E0403":
             assert not texts
         else:
-            assert error.diagnostics[0].code == "E0410"
+            assert code == "E0410"
             assert not complete
+            assert not can_end(b"", vocabulary.token_bytes, language, following, {})
         return
     choose = lambda tokens: data.draw(st.sampled_from(tokens), label="token")  # noqa: E731
     check_walk(automaton, vocabulary, language, following, choose, steps, complete)
@@ -113,7 +115,7 @@ def test_masks_are_exact_for_grammars_that_no_table_decides(data, name):
     texts = grammar_texts(grammar, "ab ", 10)
     # Walks stay so short that every beginning within them has a completion of at most ten letters.
     vocabulary = small_vocabulary(
-        data.draw(st.lists(st.text("ab ", min_size=1, max_size=2).map(str.encode), max_size=5)) + [b"a", b"b", b" "]
+        [*data.draw(st.lists(st.text("ab ", min_size=1, max_size=2).map(str.encode), max_size=5)), b"a", b"b", b" "]
     )
     following = data.draw(st.none() | st.text("ab ", min_size=1, max_size=2).map(str.encode))
     automaton = TokenAutomaton(compile_grammar(grammar, vocabulary), following)

@@ -90,9 +90,9 @@ def check_walk(
         found = set()
         for token, piece in enumerate(vocabulary.token_bytes):
             after = text + piece
-            if piece and is_open(after, language, following):
-                if complete or can_end(after, vocabulary.token_bytes, language, following, known):
-                    found.add(token)
+            possible = piece and is_open(after, language, following)
+            if possible and (complete or can_end(after, vocabulary.token_bytes, language, following, known)):
+                found.add(token)
         if following is None and language.contains(text):
             found.update(vocabulary.end_of_turn)
         return found
