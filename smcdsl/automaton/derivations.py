@@ -43,7 +43,8 @@ class Chart:
             terminals, spans = list(text), [(i, i + 1) for i in range(len(text))]
         derivation = _Derivation(self, terminals)
         occurrences = derivation.occurrences(self._start)
-        return [Site(rule, *_span(spans, start, end)) for rule, start, end in occurrences]
+        # Rules are found before those inside them; sites come in order of their end, inner ones first.
+        return [Site(rule, *_span(spans, start, end)) for rule, start, end in reversed(occurrences)]
 
     def rule(self, number: int) -> tuple[Node, str | None]:
         """The body of a rule and the boundary that it is."""

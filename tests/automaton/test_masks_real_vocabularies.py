@@ -34,7 +34,7 @@ PREFIXES = [
     "SELECT 1",
     "SELECT 1.5e",
     "SELECT x'0",
-    "SELECT \"é",
+    'SELECT "é',
     "SELECT a FROM b GROUP BY c HAVING max(d) >",
     "SELECT a FROM b WHERE c IN (SELECT d FROM e",
     "WITH t AS (SELECT 1) SELECT CASE WHEN a IS NOT",

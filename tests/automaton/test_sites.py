@@ -1,0 +1,162 @@
+"""Sites: lark's own parse trees, certainty on prefixes, and derivations where no parser table decides."""
+
+import sys
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+from oracles.masks import allowed, step
+from oracles.vocabularies import small_vocabulary
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "grammars"))
+
+from lark_reading import LarkReading
+from test_masks_lexed import IGNORED, LETTERS, completion, rule_sets, written
+
+from smcdsl.automaton.automaton import TokenAutomaton
+from smcdsl.compiler.assemble import compile_grammar
+from smcdsl.errors import CompileError
+from smcdsl.notations.lark import load_lark
+from smcdsl.program.grammar import (
+    Alternatives,
+    Concatenation,
+    Difference,
+    Grammar,
+    LiteralText,
+    Pattern,
+    Reference,
+    Repeat,
+)
+
+SQL = (Path(__file__).parents[2] / "grammars" / "sql.lark").read_text(encoding="utf-8")
+QUERIES = [
+    "SELECT T1.name, count(*) FROM singer AS T1 WHERE T1.country = 'Fr' AND x IN (SELECT y FROM z) LIMIT 5",
+    "select a , b from t order by a desc",
+    "SELECT CASE WHEN a > 1.5 THEN 'x' ELSE NULL END FROM (SELECT 1 AS a) AS s JOIN u USING (a)",
+]
+BYTES = small_vocabulary([bytes([byte]) for byte in range(256)])
+
+
+def notice(automaton, state, token):
+    bits = int(automaton.noticed(np.array([state]), np.array([token]))[0])
+    return {rule for i, rule in enumerate(automaton.boundaries) if bits >> i & 1}
+
+
+@pytest.mark.parametrize("text", QUERIES)
+def test_sql_sites_are_the_nodes_of_larks_tree(text):
+    grammar = load_lark(SQL, name="sql", start="select")
+    automaton = TokenAutomaton(compile_grammar(grammar, BYTES), None)
+    rules = set(grammar.boundaries) & set(grammar.rules)
+    found = [(s.rule, text.encode()[s.start : s.end].decode()) for s in automaton.sites(text.encode(), True)]
+    expected = LarkReading(grammar).sites(text, rules)
+    assert Counter(pair for pair in found if pair[0] in rules) == Counter(expected)
+
+
+@pytest.mark.parametrize("text", QUERIES)
+def test_sql_sites_are_noticed_when_they_become_certain(text):
+    grammar = load_lark(SQL, name="sql", start="select")
+    automaton = TokenAutomaton(compile_grammar(grammar, BYTES), None)
+    final = set(automaton.sites(text.encode(), True))
+    state, before = automaton.start, set()
+    for end in range(1, len(text) + 1):
+        token = text.encode()[end - 1]
+        after = set(automaton.sites(text.encode()[:end], False))
+        assert before <= after <= final
+        assert notice(automaton, state, token) == {site.rule for site in after - before}
+        state, before = step(automaton, state, token), after
+    assert before
+
+
+@pytest.mark.parametrize("policy", ["longest", "contextual"])
+@settings(max_examples=60, deadline=None)
+@given(data=st.data(), rules=rule_sets, ignored=st.sampled_from(IGNORED))
+def test_certain_sites_are_sites_of_every_completion(data, policy, rules, ignored):
+    text = f"// smcdsl: lexing {policy}\n// smcdsl: boundaries start one two\n" + written(rules, ignored, {})
+    vocabulary = small_vocabulary([letter.encode() for letter in LETTERS])
+    try:
+        automaton = TokenAutomaton(compile_grammar(load_lark(text, name="g", start="start"), vocabulary), None)
+    except CompileError:
+        assume(False)
+    assume(automaton.tables.deterministic and automaton.tables.separable)
+    state, so_far, before = automaton.start, b"", set(automaton.sites(b"", False))
+    for _ in range(6):
+        mask = sorted(allowed(automaton, state, len(vocabulary)) - set(vocabulary.end_of_turn))
+        if not mask:
+            break
+        token = data.draw(st.sampled_from(mask))
+        seen = notice(automaton, state, token)
+        state, so_far = step(automaton, state, token), so_far + vocabulary.token_bytes[token]
+        certain = set(automaton.sites(so_far, False))
+        assert before <= certain
+        assert {site.rule for site in certain - before} <= seen
+        rest = completion(automaton, state, vocabulary)
+        if rest is not None:
+            assert certain <= set(automaton.sites(so_far + rest, True))
+        before = certain
+
+
+def inline(**rules):
+    return Grammar("g", "start", rules, boundaries=tuple(rules))
+
+
+def ref(name):
+    return Reference((name,))
+
+
+def found(grammar, text):
+    automaton = TokenAutomaton(compile_grammar(grammar, BYTES), None)
+    return [(site.rule, text[site.start : site.end].decode()) for site in automaton.sites(text, True)]
+
+
+def test_regular_grammars_have_sites_too():
+    extra = Difference(ref("drink"), LiteralText("decaf"))
+    grammar = inline(
+        start=Concatenation((ref("size"), LiteralText(" "), ref("drink"), Repeat(ref("more"), 0, None))),
+        more=Concatenation((LiteralText(" with "), ref("extra"))),
+        size=Alternatives((LiteralText("small"), LiteralText("large"))),
+        drink=Pattern("[a-z]{3,12}"),
+        extra=extra,
+    )
+    assert found(grammar, b"small tea with milk") == [
+        ("size", "small"),
+        ("drink", "tea"),
+        ("drink", "milk"),
+        ("extra", "milk"),
+        ("more", " with milk"),
+        ("start", "small tea with milk"),
+    ]
+
+
+def test_the_leftmost_longest_derivation_is_taken():
+    grammar = inline(start=Concatenation((ref("x"), ref("y"))), x=Pattern("a+"), y=Pattern("a*b?"))
+    assert Counter(found(grammar, b"aaa")) == Counter([("x", "aaa"), ("y", ""), ("start", "aaa")])
+
+
+def test_left_recursion_and_cycles_have_derivations():
+    grammar = inline(
+        start=Alternatives((Concatenation((ref("start"), LiteralText("+"), ref("n"))), ref("n"), ref("start"))),
+        n=Pattern("[0-9]"),
+    )
+    assert Counter(found(grammar, b"1+2+3")) == Counter(
+        [("n", "1"), ("n", "2"), ("n", "3"), ("start", "1"), ("start", "1+2"), ("start", "1+2+3")]
+    )
+
+
+def test_nested_brackets_have_all_their_sites():
+    grammar = inline(
+        start=Alternatives((Concatenation((LiteralText("("), ref("start"), LiteralText(")"))), ref("atom"))),
+        atom=Pattern("[a-z]*"),
+    )
+    assert Counter(found(grammar, b"((ab))")) == Counter(
+        [("atom", "ab"), ("start", "ab"), ("start", "(ab)"), ("start", "((ab))")]
+    )
+
+
+def test_sites_of_inline_grammars_come_at_the_end():
+    grammar = inline(start=Concatenation((ref("x"), LiteralText("!"))), x=Pattern("a+"))
+    automaton = TokenAutomaton(compile_grammar(grammar, BYTES), None)
+    assert automaton.sites(b"aa", False) == ()
+    assert notice(automaton, automaton.start, ord("a")) == set()
