@@ -21,9 +21,11 @@ from .schemas import Table, make_schema
 SPECIALS = ("<|pad|>", "<|bos|>", "<|eos|>", "<|system|>", "<|user|>", "<|assistant|>", "<|end|>")
 PAD, BOS, EOS, SYSTEM, USER, ASSISTANT, END = range(7)
 
-FUNCTION_WORDS = """what which who how the a an of with from in is are was on for and or to by each per than more less many
+FUNCTION_WORDS = """
+what which who how the a an of with from in is are was on for and or to by each per than more less many
 much there all do does have has had that whose where not at least most above below over under between give show me list
-find tell count every no""".split()
+find tell count every no
+""".split()
 # Names of tables and columns come out as the same pieces wherever they stand: blanks belong to function
 # words, keywords and punctuation; a plural s, an _id and every digit stand alone.
 PIECES = "|".join(
@@ -75,12 +77,13 @@ EXAMPLE_TABLES: dict[str, frozenset[str]] = {
 }
 # Every text in the example database, lower case; no question of the corpus mentions one.
 EXAMPLE_TEXTS: frozenset[str] = frozenset(
-    """alice berg|bruno costa|chloe martin|dario fontana|ella novak|farid haddad|greta olsen|hiro tanaka|ines duarte|jonas weber|kira petrov|liam byrne
-    |lisbon|hamburg|oslo|kyoto|dublin
-    |ceramic teapot|espresso cup|linen apron|walnut board|desk lamp|paper kite|chess set|wool blanket|garden shears|copper kettle|picture frame|wooden train|seed box|notebook
-    |kitchen|home|toys|garden|office""".replace("\n", "")
-    .replace("    ", "")
-    .split("|")
+    (
+        "alice berg|bruno costa|chloe martin|dario fontana|ella novak|farid haddad|greta olsen|hiro tanaka|"
+        "ines duarte|jonas weber|kira petrov|liam byrne|lisbon|hamburg|oslo|kyoto|dublin|"
+        "ceramic teapot|espresso cup|linen apron|walnut board|desk lamp|paper kite|chess set|wool blanket|"
+        "garden shears|copper kettle|picture frame|wooden train|seed box|notebook|"
+        "kitchen|home|toys|garden|office"
+    ).split("|")
 )
 
 

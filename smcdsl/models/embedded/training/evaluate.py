@@ -116,9 +116,8 @@ def evaluate(model: EmbeddedModel, items: Sequence[Item], show: bool = False) ->
         right[index] = [is_right(item, text) for text in texts]
         running[index] = [runs(item, text) for text in texts]
         if show:
-            print(
-                f"{'right' if right[index, 0] else 'WRONG'} {right[index, 1:].mean():.1f} {item.question}\n    {texts[0]}"
-            )
+            verdict = "right" if right[index, 0] else "WRONG"
+            print(f"{verdict} {right[index, 1:].mean():.1f} {item.question}\n    {texts[0]}")
     return {
         "greedy": round(float(right[:, 0].mean()), 3),
         "sampled": round(float(right[:, 1:].mean()), 3),

@@ -5,6 +5,7 @@
 
 from itertools import pairwise
 from random import Random
+from typing import Any
 
 from . import words
 
@@ -41,7 +42,7 @@ def molecule(random: Random) -> str:
         text = text.replace("()", "")
         if len(text) > 60:
             continue
-        found = Chem.MolFromSmiles(text)
+        found: Any = Chem.MolFromSmiles(text)
         if found is None:
             continue
         if random.random() < 0.5:

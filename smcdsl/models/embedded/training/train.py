@@ -27,7 +27,6 @@ from torch.nn import functional
 from . import corpus, export
 from .network import Llama, Shape, keep_clear
 
-
 PLANTED_REST = 0.15
 PROMPTS_SCORED = 0.6
 """Part of the budget in which prompts are scored too: a question repeats the schema's names, which teaches to copy."""
@@ -208,6 +207,7 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=12)
     parser.add_argument("--length", type=int, default=320)
     parser.add_argument("--start", type=Path, help="continue from the weights in this folder")
+    parser.add_argument("--rate", type=float, default=1.0, help="part of the full rate to begin with")
     parser.add_argument("--drilled", type=int, default=10_000, help="documents at the start with many copying drills")
     parser.add_argument("--threads", type=int, default=1)
     arguments = parser.parse_args()
@@ -264,8 +264,8 @@ def main() -> None:
         part = elapsed / budget
         if part >= 1:
             break
-        scale = min(1.0, (step + 1) / 40, (1 - part) / 0.75)
-        batch = packer.next(prompts=part < PROMPTS_SCORED)
+        scale = arguments.rate * min(1.0, (step + 1) / 40, (1 - part) / 0.85)
+        batch = packer.next(prompts=part < PROMPTS_SCORED and not arguments.start)
         with torch.autocast("cpu", dtype=torch.bfloat16):
             logits = model(batch.tokens, batch.positions, batch.mask, batch.at)
         losses = functional.cross_entropy(logits.float(), batch.wanted, reduction="none")
@@ -274,10 +274,11 @@ def main() -> None:
         muon.step(scale)
         for group in adam.param_groups:
             # The planted heads rest while the others learn the first things.
-            rests = group["rate"] == 5e-4 and part < PLANTED_REST
+            rests = group["rate"] == 5e-4 and part < PLANTED_REST and not arguments.start
             group["lr"] = 0.0 if rests else group["rate"] * scale
         adam.step()
-        keep_clear(model)
+        if not arguments.start:
+            keep_clear(model)
         model.zero_grad(set_to_none=True)
         step += 1
         tokens += int((batch.tokens != corpus.PAD).sum())
