@@ -16,6 +16,9 @@ from smcdsl.automaton.site import Site
 from smcdsl.automaton.tables import AutomatonTables
 
 Node = list[Any]
+Bound = tuple[int, int, int]
+"""(start, end, rank): rules over just this stretch of the text must rank lower."""
+Part = tuple[Node, int, int, Bound | None]
 
 
 class Chart:
@@ -99,136 +102,121 @@ def _span(spans: list[tuple[int, int]], start: int, end: int) -> tuple[int, int]
 
 
 class _Derivation:
-    """Chart and derivation of one text, a list of symbols."""
+    """Chart and derivation of one text, a list of symbols.
+
+    A rule's rank over a stretch of the text is when it was found to derive it; what it was found from ranks lower.
+    So a derivation that goes down in rank wherever it stays on one stretch is finite, whatever the recursion.
+    """
 
     def __init__(self, chart: Chart, symbols: list[int]) -> None:
         self._chart, self._symbols = chart, symbols
         self._ends: dict[tuple[int, int], set[int]] = {}
-        self._open: set[tuple[int, int]] = set()
+        self._ranks: dict[tuple[int, int, int], int] = {}
+        self._visited: set[tuple[int, int]] = set()
         self._changed = False
 
     def occurrences(self, start: int) -> list[tuple[str, int, int]]:
-        """(boundary, start, end) of all boundary rules in the derivation of the whole text."""
+        """(boundary, start, end) of all boundary rules in the derivation of the whole text, outer ones first."""
         while True:
-            self._changed, self._visited = False, set[tuple[int, int]]()
+            self._changed, self._visited = False, set()
             self._rule_ends(start, 0)
             if not self._changed:
                 break
         found: list[tuple[str, int, int]] = []
         size = len(self._symbols)
+        agenda: list[Part] = []
         if size in self._ends.get((start, 0), set()):
-            agenda: list[tuple[Node, int, int, frozenset[tuple[int, int, int]]]] = [
-                (["rule", start], 0, size, frozenset())
-            ]
-            while agenda:
-                node, begin, end, above = agenda.pop()
-                agenda.extend(self._expand(node, begin, end, above, found))
+            agenda.append((["rule", start], 0, size, None))
+        while agenda:
+            agenda.extend(self._expand(*agenda.pop(), found))
         return found
 
     def _rule_ends(self, rule: int, start: int) -> set[int]:
-        key = (rule, start)
-        known = self._ends.setdefault(key, set())
-        if key not in self._visited:
-            self._visited.add(key)
-            ends = set(self._node_ends(self._chart.rule(rule)[0], start))
-            if not ends <= known:
-                known |= ends
+        known = self._ends.setdefault((rule, start), set())
+        if (rule, start) not in self._visited:
+            self._visited.add((rule, start))
+            for end in sorted(self._node_ends(self._chart.rule(rule)[0], start, None) - known):
+                self._ranks[rule, start, end] = len(self._ranks)
+                known.add(end)
                 self._changed = True
         return known
 
-    def _node_ends(self, node: Node, start: int) -> set[int]:
+    def _node_ends(self, node: Node, start: int, bound: Bound | None) -> set[int]:
+        """Where a part that begins at `start` may end."""
         kind = node[0]
         if kind == "rule":
-            return set(self._rule_ends(node[1], start))
+            ends = set(self._rule_ends(node[1], start))
+            if bound is None or start != bound[0] or bound[1] not in ends:
+                return ends
+            return ends - {bound[1]} if self._ranks[node[1], start, bound[1]] >= bound[2] else ends
         if kind == "leaf":
             return set(self._chart.leaf_ends(node[1], self._symbols, start))
         if kind == "terminal":
             return {start + 1} if start < len(self._symbols) and self._symbols[start] == node[1] else set()
         if kind == "sequence":
-            return self._sequence_ends(node[1:], {start})
+            return self._sequence_ends(node[1:], {start}, bound)
         if kind == "choice":
-            return {end for item in node[1:] for end in self._node_ends(item, start)}
+            return {end for item in node[1:] for end in self._node_ends(item, start, bound)}
         if kind == "repeat":
-            return self._repeat_ends(node, start)
+            return self._repeat_ends(node, start, bound)
         within = set(self._chart.leaf_ends(node[2], self._symbols, start))
-        ends = self._node_ends(node[1], start)
+        ends = self._node_ends(node[1], start, bound)
         return ends & within if kind == "keep" else ends - within
 
-    def _sequence_ends(self, items: list[Node], ends: set[int]) -> set[int]:
+    def _sequence_ends(self, items: list[Node], ends: set[int], bound: Bound | None) -> set[int]:
         for item in items:
-            ends = {end for start in ends for end in self._node_ends(item, start)}
+            ends = {end for start in ends for end in self._node_ends(item, start, bound)}
         return ends
 
-    def _repeat_ends(self, node: Node, start: int) -> set[int]:
+    def _repeat_ends(self, node: Node, start: int, bound: Bound | None) -> set[int]:
         _, item, least, most = node
-        level = self._sequence_ends([item] * least, {start})
+        level = self._sequence_ends([item] * least, {start}, bound)
         ends = set(level)
         count = least
         while level and (most is None or count < most):
-            level = {end for begin in level for end in self._node_ends(item, begin)} - ends
+            level = {end for begin in level for end in self._node_ends(item, begin, bound)} - ends
             ends |= level
             count += 1
         return ends
 
     def _expand(
-        self,
-        node: Node,
-        start: int,
-        end: int,
-        above: frozenset[tuple[int, int, int]],
-        found: list[tuple[str, int, int]],
-    ) -> list[tuple[Node, int, int, frozenset[tuple[int, int, int]]]]:
-        """The parts of one part of the derivation; `above` are rules being expanded over the same text."""
+        self, node: Node, start: int, end: int, bound: Bound | None, found: list[tuple[str, int, int]]
+    ) -> list[Part]:
+        """The parts of one part of the derivation."""
         kind = node[0]
         if kind in ("leaf", "terminal"):
             return []
         if kind == "rule":
-            key = (node[1], start, end)
             body, boundary = self._chart.rule(node[1])
             if boundary is not None:
                 found.append((boundary, start, end))
-            return [(body, start, end, above | {key})]
+            return [(body, start, end, (start, end, self._ranks[node[1], start, end]))]
         if kind in ("keep", "drop"):
-            return [(node[1], start, end, above)]
+            return [(node[1], start, end, bound)]
         if kind == "choice":
-            for item in node[1:]:
-                if end in self._node_ends(item, start) and not self._turns_back(item, start, end, above):
-                    return [(item, start, end, above)]
-            raise AssertionError("a part that derives a text has an alternative that does")
-        items = node[1:] if kind == "sequence" else self._items(node, start, end)
-        return self._split(items, start, end, above)
+            chosen = next(item for item in node[1:] if end in self._node_ends(item, start, bound))
+            return [(chosen, start, end, bound)]
+        items = node[1:] if kind == "sequence" else self._items(node, start, end, bound)
+        return self._split(items, start, end, bound)
 
-    def _turns_back(self, node: Node, start: int, end: int, above: frozenset[tuple[int, int, int]]) -> bool:
-        """Whether deriving this way would come back to a rule over the same text."""
-        kind = node[0]
-        if kind == "rule":
-            return (node[1], start, end) in above
-        if kind == "sequence":
-            return any(self._turns_back(item, start, end, above) for item in node[1:])
-        if kind in ("repeat", "keep", "drop"):
-            return self._turns_back(node[1], start, end, above)
-        return False
-
-    def _items(self, node: Node, start: int, end: int) -> list[Node]:
+    def _items(self, node: Node, start: int, end: int, bound: Bound | None) -> list[Node]:
         """A repetition as so many items: longest first, none empty beyond the least number."""
         _, item, least, most = node
         items: list[Node] = []
         while len(items) < least or start < end:
             left = None if most is None else most - len(items) - 1
             rest = ["repeat", item, max(least - len(items) - 1, 0), left]
-            choices = [e for e in self._node_ends(item, start) if e <= end and end in self._node_ends(rest, e)]
+            stops = [e for e in self._node_ends(item, start, bound) if end in self._node_ends(rest, e, bound)]
             items.append(item)
-            start = max(choices)
+            start = max(stops)
         return items
 
-    def _split(
-        self, items: list[Node], start: int, end: int, above: frozenset[tuple[int, int, int]]
-    ) -> list[tuple[Node, int, int, frozenset[tuple[int, int, int]]]]:
-        parts = []
-        whole = (start, end)
+    def _split(self, items: list[Node], start: int, end: int, bound: Bound | None) -> list[Part]:
+        """Give every item of a sequence, from left to right, the longest stretch with which the rest still fits."""
+        parts: list[Part] = []
         for i, item in enumerate(items):
             rest = items[i + 1 :]
-            stop = max(e for e in self._node_ends(item, start) if e <= end and end in self._sequence_ends(rest, {e}))
-            parts.append((item, start, stop, above if (start, stop) == whole else frozenset()))
-            start = stop
+            stops = [e for e in self._node_ends(item, start, bound) if end in self._sequence_ends(rest, {e}, bound)]
+            parts.append((item, start, max(stops), bound))
+            start = max(stops)
         return parts
