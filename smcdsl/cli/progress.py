@@ -64,10 +64,9 @@ class Progress:
             f"boundary {site.number}",
             f"tokens {site.tokens}",
             *([f"deaths {self._died}"] if self._died else []),
-            *([calls] if calls else []),
-            seconds,
         ]
-        return "   ".join(parts)
+        whole = "   ".join([*parts, *([calls] if calls else []), seconds])
+        return whole if len(whole) < self._console.width else "   ".join([*parts, seconds])
 
 
 def describe(event: Event) -> str:

@@ -266,8 +266,10 @@ def _single(terminal: Terminal, program: CompiledProgram, options: Options, valu
     except RunInterrupted as stop:
         (result,) = stop.partial
         write_trace(options, events)
-        terminal.note("interrupted; what there is so far:")
-        if any(result.outcome.posterior.finished):
+        posterior = result.outcome.posterior
+        done = f"{int(posterior.finished.sum())} of {posterior.num_particles} particles had finished"
+        terminal.note(f"interrupted after {result.outcome.seconds:.1f} s: {done}, {posterior.tokens['target']} tokens")
+        if posterior.finished.any() or options.output_format in ("json", "jsonl"):
             write(terminal, options, [result_text(terminal, options, result)])
         return exits.INTERRUPTED
     write_trace(options, events)
