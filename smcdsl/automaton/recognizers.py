@@ -124,6 +124,15 @@ class ParsedRecognizer:
                 if begun:
                     yield terminal, Hypothesis(begun, new_parser, owed)
 
+    def last_terminal(self, hypothesis: Hypothesis) -> int | None:
+        """The terminal with which a text that ends here ends, -1 between lexemes; None if it may not end."""
+        if self.plain_lexer.is_start[hypothesis.lexer]:
+            return -1 if self._may_end(hypothesis) else None
+        for terminal, parser in self._committed(hypothesis):
+            if self._ends_after(self.plain_lexer.mode[hypothesis.lexer], parser):
+                return terminal
+        return None
+
     def _advanced(self, obligations: tuple[int, ...], byte: int) -> tuple[int, ...] | None:
         """Obligations after a byte; None if one is broken."""
         if not obligations:
@@ -165,14 +174,13 @@ class ParsedRecognizer:
     def _may_end(self, hypothesis: Hypothesis) -> bool:
         mode = self.plain_lexer.mode[hypothesis.lexer]
         if self.plain_lexer.is_start[hypothesis.lexer]:
-            ends: Iterable[int] = (hypothesis.parser,)
-        else:
-            ends = [parser for _, parser in self._committed(hypothesis)]
-        return any(
-            here == 0 and bool(self.stacks.acceptable(after) & self._end)
-            for parser in ends
-            for here, after in self._zero_width(mode, parser)
-        )
+            return self._ends_after(mode, hypothesis.parser)
+        return any(self._ends_after(mode, parser) for _, parser in self._committed(hypothesis))
+
+    def _ends_after(self, mode: int, parser: int) -> bool:
+        """Whether the text may end between lexemes in this parser state."""
+        reached = self._zero_width(mode, parser)
+        return any(here == 0 and bool(self.stacks.acceptable(after) & self._end) for here, after in reached)
 
     def viable(self, hypothesis: Hypothesis) -> bool:
         """Whether what the lexeme may become is something that the parser can shift."""

@@ -37,7 +37,7 @@ class SiteFinder:
             self._parser = _SiteParser(tables, recognizer)
             self.incremental = True
         else:
-            self._chart = Chart(tables, rules)
+            self._chart = Chart(tables, rules, recognizer)
 
     def find(self, text: bytes, complete: bool) -> tuple[Site, ...]:
         """The sites of a text in order of their end, longer ones after those they contain."""

@@ -46,7 +46,7 @@ from smcdsl.compiler.lalr import LalrTables, lalr
 from smcdsl.compiler.lexer import LexerStart, bit_rows, build_lexer
 from smcdsl.compiler.product import intersect_rules, without_restrictions
 from smcdsl.compiler.separation import is_separable
-from smcdsl.compiler.site_rules import SiteRules
+from smcdsl.compiler.site_rules import Automata, SiteRules
 from smcdsl.compiler.trie import build_trie
 from smcdsl.errors import CompileError, Diagnostic
 from smcdsl.program.grammar import (
@@ -221,8 +221,7 @@ class _Assembly:
             separable=parsed.separable,
             filters=None if filters is None else RegularTables(filters.next_state, filters.accepting),
             parser_tells_sites=parsed.deterministic and plain.lexing != "scannerless",
-            terminals={name: number for number, name in enumerate(forms.grammar.terminals)},
-            ignored=forms.ignored,
+            forms=forms,
         )
 
     def _common(
@@ -236,13 +235,13 @@ class _Assembly:
         separable: bool = True,
         filters: RegularTables | None = None,
         parser_tells_sites: bool = False,
-        terminals: dict[str, int] | None = None,
-        ignored: set[int] | None = None,
+        forms: Forms | None = None,
     ) -> AutomatonTables:
         sites, leaves = "null", None
         if self.grammar.boundaries and not parser_tells_sites:
-            rules = SiteRules(self.grammar, terminals or {}, self.state_limit)
-            sites, leaves = json.dumps(rules.collected(ignored or set())), rules.leaves()
+            automata = Automata()
+            rules = SiteRules(self.grammar, forms, automata, self.state_limit)
+            sites, leaves = json.dumps(rules.collected()), automata.tables()
         return AutomatonTables(
             trie=self.trie,
             regular=regular and plain_arrays(regular),

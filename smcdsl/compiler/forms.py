@@ -54,6 +54,8 @@ class Forms:
     ignored: set[int]
     markers: list[int]
     rules: dict[int, str]
+    embedded: list[tuple[Grammar, str, int]]
+    """Lexed grammars inside, with the prefix of their terminals' names and their mode."""
 
 
 @dataclass
@@ -80,6 +82,7 @@ class FormBuilder:
     ignored: set[int] = field(default_factory=set)
     markers: list[int] = field(default_factory=list)
     rules: dict[int, str] = field(default_factory=dict)
+    embedded: list[tuple[Grammar, str, int]] = field(default_factory=list)
     _known: dict[object, int] = field(default_factory=dict)
     _pending: list[tuple[_Scope, str, int]] = field(default_factory=list)
 
@@ -87,7 +90,16 @@ class FormBuilder:
         """The productions of a grammar and of all that it embeds."""
         start = self._open(grammar, 0, "")
         cfg = ContextFree(tuple(self.terminals), tuple(self.nonterminals), tuple(self.productions), start)
-        return Forms(cfg, self.lexical, self.exclusive, self.contextual, self.ignored, self.markers, self.rules)
+        return Forms(
+            cfg,
+            self.lexical,
+            self.exclusive,
+            self.contextual,
+            self.ignored,
+            self.markers,
+            self.rules,
+            self.embedded,
+        )
 
     def _open(self, grammar: Grammar, mode: int, prefix: str) -> int:
         """Add a grammar in a mode of its own; the number of its start."""
@@ -158,7 +170,7 @@ class FormBuilder:
         for i, choice in enumerate(choices):
             total *= max(len(choice), 1)
             if total > _MOST_ALTERNATIVES:
-                choices[i] = [(~self._helper((scope.prefix, "group", items[i]), choice),)]
+                choices[i] = [(~self._helper((scope.prefix, "group", identity(items[i])), choice),)]
                 total //= max(len(choice), 1)
         return [tuple(symbol for part in parts for symbol in part) for parts in product(*choices)]
 
@@ -176,7 +188,7 @@ class FormBuilder:
 
     def _plus(self, scope: _Scope, item: GrammarExpression, choice: list[Rhs]) -> int:
         """The helper for one or more, left-recursive."""
-        key = (scope.prefix, "plus", item)
+        key = (scope.prefix, "plus", identity(item))
         if key not in self._known:
             plus = self._helper(key, choice)
             for rhs in choice:
@@ -189,7 +201,7 @@ class FormBuilder:
             return [()]
         helper = -1
         for count in range(1, most):
-            key = (scope.prefix, "up to", item, count)
+            key = (scope.prefix, "up to", identity(item), count)
             if key not in self._known:
                 self._helper(key, [one] if count == 1 else [one, (*one, ~helper)])
             helper = self._known[key]
@@ -199,7 +211,7 @@ class FormBuilder:
         """One symbol sequence that stands for all of `choice`."""
         if len(choice) == 1:
             return choice[0]
-        key = (scope.prefix, "group", item)
+        key = (scope.prefix, "group", identity(item))
         known = self._known.get(key)
         return (~(known if known is not None else self._helper(key, choice)),)
 
@@ -244,7 +256,9 @@ class FormBuilder:
         if key not in self._known:
             mode = scope.mode if grammar.lexing == "scannerless" else len(self.exclusive)
             pending, self._pending = self._pending, []
-            self._known[key] = self._open(grammar, mode, f"{scope.prefix}{grammar.name}#{len(self._known)}.")
+            prefix = f"{scope.prefix}{grammar.name}#{len(self._known)}."
+            self.embedded.append((grammar, prefix, mode))
+            self._known[key] = self._open(grammar, mode, prefix)
             self._pending = pending
             if mode != scope.mode:
                 self.markers[mode] = self._new_terminal(f"enter {mode}")
@@ -254,6 +268,11 @@ class FormBuilder:
         if mode == scope.mode:
             return (~start,)
         return (self.markers[mode], ~start, self.markers[mode] + 1)
+
+
+def identity(expression: GrammarExpression) -> object:
+    """A key for an expression: itself, or where a whole grammar is in it (not hashable) its address."""
+    return id(expression) if _embeds(expression) else expression
 
 
 def regular_rules(grammar: Grammar) -> frozenset[str]:

@@ -11,7 +11,7 @@ import numpy as np
 
 from smcdsl.automaton.tables import RegularTables
 from smcdsl.compiler.dfa import Dfa, NotRegular, from_expression
-from smcdsl.compiler.forms import references
+from smcdsl.compiler.forms import Forms, identity, references
 from smcdsl.program.grammar import (
     Alternatives,
     Automaton,
@@ -32,47 +32,81 @@ from smcdsl.program.grammar import (
 Node = list[Any]
 
 
-class SiteRules:
-    """Collects rules and automata of one grammar."""
+class Automata:
+    """The automata of all regular parts, side by side."""
 
-    def __init__(self, grammar: Grammar, terminals: dict[str, int], state_limit: int) -> None:
-        self._grammar, self._terminals, self._limit = grammar, terminals, state_limit
-        self._numbers: dict[str, int] = {}
-        self._rules: list[Node] = []
-        self._boundaries: list[str | None] = []
-        self._leaves: dict[GrammarExpression, int] = {}
+    def __init__(self) -> None:
         self._dfas: list[Dfa] = []
         self._size = 1
-        self._leading = self._lead_to_boundaries()
-        self._start = self._rule(grammar.start)
 
-    def collected(self, ignored: set[int]) -> dict[str, Any]:
-        """The rules as plain data."""
-        return {
-            "start": self._start,
-            "rules": self._rules,
-            "boundaries": self._boundaries,
-            "lexed": self._grammar.lexing != "scannerless",
-            "ignored": sorted(ignored),
-        }
+    def add(self, dfa: Dfa) -> int:
+        """The start state of a copy of `dfa` among the others; 0 if it accepts nothing."""
+        if not dfa.start:
+            return 0
+        start = self._size - 1 + dfa.start
+        self._dfas.append(dfa)
+        self._size += len(dfa) - 1
+        return start
 
-    def leaves(self) -> RegularTables | None:
-        """The automata of all regular parts, side by side; state 0 is dead."""
+    def tables(self) -> RegularTables | None:
+        """All of them as one table, state 0 dead; None if there are none."""
         if not self._dfas:
             return None
         table = np.zeros((self._size, 256), dtype=np.int32)
         accepting = np.zeros(self._size, dtype=np.bool_)
         offset = 0
         for dfa in self._dfas:
-            states = len(dfa) - 1
-            table[offset + 1 : offset + 1 + states] = np.where(dfa.next_state[1:] > 0, dfa.next_state[1:] + offset, 0)
-            accepting[offset + 1 : offset + 1 + states] = dfa.accepting[1:]
-            offset += states
+            end = offset + len(dfa)
+            table[offset + 1 : end] = np.where(dfa.next_state[1:] > 0, dfa.next_state[1:] + offset, 0)
+            accepting[offset + 1 : end] = dfa.accepting[1:]
+            offset = end - 1
         return RegularTables(table, accepting)
+
+
+class SiteRules:
+    """Collects the rules of one grammar, and of those embedded in it."""
+
+    def __init__(
+        self,
+        grammar: Grammar,
+        forms: Forms | None,
+        automata: Automata,
+        state_limit: int,
+        *,
+        prefix: str = "",
+        mode: int = 0,
+        wanted: frozenset[str] | None = None,
+    ) -> None:
+        self._grammar, self._forms, self._automata, self._limit = grammar, forms, automata, state_limit
+        self._mode = mode
+        self._wanted = frozenset(grammar.boundaries) if wanted is None else wanted
+        names = [] if forms is None else forms.grammar.terminals
+        self._terminals = {name.removeprefix(prefix): n for n, name in enumerate(names) if name.startswith(prefix)}
+        self._ignored = sorted(self._terminals[name] for name in grammar.ignored)
+        self._embedded: dict[int, int] = {}
+        self._inner: list[dict[str, Any]] = []
+        self._numbers: dict[str, int] = {}
+        self._rules: list[Node] = []
+        self._boundaries: list[str | None] = []
+        self._leaves: dict[object, int] = {}
+        self._leading = self._lead_to_boundaries()
+        self._start = self._rule(grammar.start)
+
+    def collected(self) -> dict[str, Any]:
+        """The rules as plain data."""
+        return {
+            "start": self._start,
+            "rules": self._rules,
+            "boundaries": self._boundaries,
+            "lexed": self._grammar.lexing != "scannerless",
+            "ignored": self._ignored,
+            "mode": self._mode,
+            "embedded": self._inner,
+        }
 
     def _boundary(self, name: str) -> str | None:
         boundary = self._grammar.boundary_of.get(name, name)
-        return boundary if boundary in self._grammar.boundaries else None
+        return boundary if boundary in self._wanted else None
 
     def _lead_to_boundaries(self) -> set[str]:
         rules = self._grammar.rules
@@ -118,7 +152,7 @@ class SiteRules:
             case LiteralText() | Pattern() | SubstringOf() | Automaton():
                 return ["leaf", self._leaf(expression)]
             case Embedded(grammar):
-                return self._embedded(grammar)
+                return self._embed(grammar)
         raise AssertionError(f"no node for {type(expression).__name__}")
 
     def _restricted(self, kind: str, left: GrammarExpression, right: GrammarExpression) -> Node:
@@ -127,14 +161,22 @@ class SiteRules:
         except NotRegular:
             return [kind, self._node(right), self._leaf(left)]
 
-    def _embedded(self, grammar: Grammar) -> Node:
-        raise NotRegular(Embedded(grammar), "sites around an embedded grammar are not found yet")
+    def _embed(self, grammar: Grammar) -> Node:
+        """A lexed grammar inside. Its restrictions are no matter: the text is known to meet them."""
+        if id(grammar) not in self._embedded:
+            assert self._forms is not None, "a grammar with a lexer inside is never regular"
+            prefix, mode = next((p, m) for inner, p, m in self._forms.embedded if inner is grammar)
+            # A name that both grammars use is the outer one's.
+            wanted = self._wanted - set(self._grammar.rules)
+            inner = SiteRules(
+                grammar, self._forms, self._automata, self._limit, prefix=prefix, mode=mode, wanted=wanted
+            )
+            self._embedded[id(grammar)] = len(self._inner)
+            self._inner.append(inner.collected())
+        return ["embedded", self._embedded[id(grammar)]]
 
     def _leaf(self, expression: GrammarExpression) -> int:
-        if expression not in self._leaves:
-            dfa = from_expression(expression, self._grammar.rules, self._limit)
-            self._leaves[expression] = 0 if dfa.start == 0 else self._size - 1 + dfa.start
-            if dfa.start:
-                self._dfas.append(dfa)
-                self._size += len(dfa) - 1
-        return self._leaves[expression]
+        key = identity(expression)
+        if key not in self._leaves:
+            self._leaves[key] = self._automata.add(from_expression(expression, self._grammar.rules, self._limit))
+        return self._leaves[key]

@@ -7,6 +7,7 @@ terminal that lark's parser accepts there. The continuations tried are few and f
 import random
 import re
 import sys
+from importlib.resources import files
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +25,7 @@ from smcdsl.compiler.assemble import compile_grammar
 from smcdsl.notations.lark import load_lark
 from smcdsl.program.grammar import Grammar, LiteralText
 
-SQL = (Path(__file__).parents[2] / "grammars" / "sql.lark").read_text(encoding="utf-8")
+SQL = files("smcdsl.grammars").joinpath("sql.lark").read_text(encoding="utf-8")
 PREFIXES = [
     "",
     "SELECT",

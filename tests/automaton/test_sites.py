@@ -2,6 +2,7 @@
 
 import sys
 from collections import Counter
+from importlib.resources import files
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +25,7 @@ from smcdsl.program.grammar import (
     Alternatives,
     Concatenation,
     Difference,
+    Embedded,
     Grammar,
     LiteralText,
     Pattern,
@@ -31,7 +33,7 @@ from smcdsl.program.grammar import (
     Repeat,
 )
 
-SQL = (Path(__file__).parents[2] / "grammars" / "sql.lark").read_text(encoding="utf-8")
+SQL = files("smcdsl.grammars").joinpath("sql.lark").read_text(encoding="utf-8")
 QUERIES = [
     "SELECT T1.name, count(*) FROM singer AS T1 WHERE T1.country = 'Fr' AND x IN (SELECT y FROM z) LIMIT 5",
     "select a , b from t order by a desc",
@@ -160,3 +162,29 @@ def test_sites_of_inline_grammars_come_at_the_end():
     automaton = TokenAutomaton(compile_grammar(grammar, BYTES), None)
     assert automaton.sites(b"aa", False) == ()
     assert notice(automaton, automaton.start, ord("a")) == set()
+
+
+def test_embedded_grammars_are_read_by_their_own_lexer():
+    text = 'start: item ("+" item)*\nitem: NAME\nNAME: /[a-z]+/\n%ignore " "\n'
+    inner = load_lark(text, name="inner", start="start")
+    grammar = Grammar(
+        "g",
+        "start",
+        {
+            "start": Concatenation((LiteralText("```\n"), ref("body"), LiteralText("\n```"))),
+            "body": Repeat(Embedded(inner), 1, 2),
+        },
+        boundaries=("start", "body", "item"),
+    )
+    text = b"```\na +  b\n```"
+    assert found(grammar, text) == [
+        ("item", "a"),
+        ("item", "b"),
+        ("body", "a +  b"),
+        ("start", text.decode()),
+    ]
+    automaton = TokenAutomaton(compile_grammar(grammar, BYTES), None)
+    state = automaton.start
+    for byte in b"```\na ":
+        state = step(automaton, state, byte)
+    assert allowed(automaton, state, len(BYTES)) == {*b" +\n", *range(ord("a"), ord("z") + 1)}
