@@ -38,7 +38,7 @@ def test_there_are_two_commands_and_each_sets_itself_up():
         assert command.startswith("python3 -m venv .venv && .venv/bin/pip install -q -c constraints.txt torch==2.13.0")
         assert "-e" in command
     assert "smcdsl run examples/text_to_sql.smc" in commands[0]
-    assert commands[1].rstrip().endswith("-m pytest")
+    assert commands[1].rstrip().endswith("-m pytest -n auto")
 
 
 def test_the_run_command_prints_a_posterior(monkeypatch, capsys):

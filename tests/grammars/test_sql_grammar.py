@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from functools import cache
+from importlib.resources import files
 from pathlib import Path
 
 import lark
@@ -14,7 +15,7 @@ from smcdsl.errors import UsageError
 from smcdsl.notations.lark import load_lark
 from tests.grammars.lark_reading import LarkReading
 
-FILE = Path(__file__).parents[2] / "grammars" / "sql.lark"
+FILE = Path(str(files("smcdsl.grammars").joinpath("sql.lark")))
 SCHEMA = {
     "singer": ["singer_id", "name", "country", "age", "order", "Home Town", "first"],
     "concert": ["concert_id", "singer_id", "date", "year"],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.resources import files
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from smcdsl.notations.lark import load_lark
 from tests.grammars.lark_reading import LarkReading
 from tests.spider import names, needs_spider, rows, sample
 
-FILE = Path(__file__).parents[2] / "grammars" / "sql.lark"
+FILE = Path(str(files("smcdsl.grammars").joinpath("sql.lark")))
 
 
 def refused(queries: list[dict[str, Any]]) -> list[tuple[str, str]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import sqlite3
 from functools import cache
+from importlib.resources import files
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,7 @@ from tests.grammars.lark_reading import LarkReading
 from tests.grammars.sentences import Sentences
 from tests.potentials.queries import TABLES, boundaries, queries
 
-FILE = Path(__file__).parents[2] / "grammars" / "sql.lark"
+FILE = Path(str(files("smcdsl.grammars").joinpath("sql.lark")))
 SCHEMA = {
     "singer": ["id", "name", "country", "age", "order", "Home Town", "first"],
     "concert": ["cid", "date", "year", "row"],

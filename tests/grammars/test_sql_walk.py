@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.resources import files
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from tests.grammars.lark_reading import LarkReading
 from tests.oracles.vocabularies import real_vocabulary
 from tests.spider import DATA, names, needs_spider, rows, sample
 
-FILE = Path(__file__).parents[2] / "grammars" / "sql.lark"
+FILE = Path(str(files("smcdsl.grammars").joinpath("sql.lark")))
 
 
 def walks(automaton: TokenAutomaton, tokens: list[int], end: int) -> bool:
