@@ -1,0 +1,152 @@
+"""Compiling grammars for vocabularies: the disk cache, and what is refused."""
+
+import json
+
+import numpy as np
+import pytest
+from oracles.vocabularies import small_vocabulary
+
+from smcdsl.automaton.automaton import TokenAutomaton
+from smcdsl.automaton.tables import load_tables, save_tables
+from smcdsl.compiler.assemble import compile_grammar
+from smcdsl.errors import CompileError
+from smcdsl.notations.lark import load_lark
+from smcdsl.program.grammar import (
+    Alternatives,
+    Concatenation,
+    Difference,
+    Grammar,
+    Limit,
+    LiteralText,
+    Pattern,
+    Reference,
+    Restricted,
+)
+from smcdsl.vocabulary import Vocabulary
+
+BYTES = small_vocabulary([bytes([byte]) for byte in range(256)])
+LEXED = load_lark('start: NAME ("+" NAME)*\nNAME: /[a-z]+/\n%ignore " "\n', name="sum", start="start")
+NESTED = Alternatives((Concatenation((LiteralText("("), Reference(("start",)), LiteralText(")"))), LiteralText("x")))
+
+
+def regular(pattern, **more):
+    return Grammar("g", "start", {"start": Pattern(pattern)}, **more)
+
+
+def code_of(grammar, vocabulary=BYTES, **options):
+    with pytest.raises(CompileError) as caught:
+        TokenAutomaton(compile_grammar(grammar, vocabulary, **options), None)
+    return caught.value.diagnostics[0].code
+
+
+@pytest.mark.parametrize(
+    "grammar", [regular("a+"), LEXED, Grammar("n", "start", {"start": NESTED}, boundaries=("start",))]
+)
+def test_tables_survive_the_disk(grammar, tmp_path):
+    made = compile_grammar(grammar, BYTES, cache_dir=tmp_path)
+    (path,) = (tmp_path / "automata").iterdir()
+    loaded = load_tables(path, made.trie)
+    assert loaded is not None
+    assert json.dumps([loaded.boundaries, loaded.sites, loaded.token_limit]) == json.dumps(
+        [made.boundaries, made.sites, made.token_limit]
+    )
+    for name in ("regular", "lexer", "parser", "filter", "leaves"):
+        ours, theirs = getattr(made, name), getattr(loaded, name)
+        assert (ours is None) == (theirs is None)
+        assert ours is None or all(np.array_equal(a, b) for a, b in zip(ours, theirs))
+    again = compile_grammar(grammar, BYTES, cache_dir=tmp_path)
+    assert again.fingerprint == made.fingerprint
+
+
+@pytest.mark.parametrize("damage", [b"", b"PK\x03\x04 not really", b"\x80\x04pickle"])
+def test_a_damaged_file_is_compiled_again(damage, tmp_path):
+    made = compile_grammar(LEXED, BYTES, cache_dir=tmp_path)
+    (path,) = (tmp_path / "automata").iterdir()
+    path.write_bytes(damage)
+    again = compile_grammar(LEXED, BYTES, cache_dir=tmp_path)
+    assert np.array_equal(again.parser.shift, made.parser.shift)
+    assert load_tables(path, made.trie) is not None
+
+
+def test_a_cut_file_is_compiled_again(tmp_path):
+    compile_grammar(LEXED, BYTES, cache_dir=tmp_path)
+    (path,) = (tmp_path / "automata").iterdir()
+    whole = path.read_bytes()
+    for length in range(0, len(whole), max(len(whole) // 20, 1)):
+        path.write_bytes(whole[:length])
+        assert compile_grammar(LEXED, BYTES, cache_dir=tmp_path).lexer is not None
+
+
+def test_what_goes_in_decides_the_name_of_the_file(tmp_path):
+    for grammar in (regular("a+"), regular("a*"), regular("a+", conditions=(Limit("tokens", 0, 3),))):
+        compile_grammar(grammar, BYTES, cache_dir=tmp_path)
+    compile_grammar(regular("a+"), small_vocabulary([b"a"]), cache_dir=tmp_path)
+    assert len(list((tmp_path / "automata").iterdir())) == 4
+
+
+def test_a_cache_that_cannot_be_written_does_no_harm(tmp_path):
+    blocked = tmp_path / "file"
+    blocked.write_text("")
+    assert compile_grammar(LEXED, BYTES, cache_dir=blocked).parser is not None
+
+
+def test_saving_leaves_no_other_file(tmp_path):
+    tables = compile_grammar(LEXED, BYTES)
+    save_tables(tables, tmp_path / "a.npz")
+    assert [path.name for path in tmp_path.iterdir()] == ["a.npz"]
+
+
+def test_a_grammar_without_texts_is_refused():
+    assert code_of(regular("[^\\x00-\\U0010ffff]")) == "E0403"
+    assert (
+        code_of(Grammar("g", "start", {"start": Concatenation((LiteralText("a"), Reference(("start",))))})) == "E0403"
+    )
+
+
+def test_terminals_that_never_win_are_not_waited_for():
+    shadowed = load_lark('start: A | B "x"\nA: "ab"\nB.-1: "ab"\n', name="s", start="start")
+    automaton = TokenAutomaton(compile_grammar(shadowed, BYTES), None)
+    state = np.array([automaton.start])
+    for byte in b"ab":
+        state = automaton.advance(state, np.array([byte]))
+    assert np.flatnonzero(np.unpackbits(automaton.masks(state)[0].view(np.uint8), bitorder="little")).tolist() == [256]
+
+
+def test_too_many_states_are_refused():
+    assert code_of(regular("(a|b)*a(a|b){14}"), state_limit=1000) == "E0409"
+
+
+def test_special_tokens_are_no_text():
+    vocabulary = Vocabulary((b"a", b"", b""), (1,), ((1, "<|end|>"), (2, "<|pad|>")))
+    grammar = Grammar("g", "start", {"start": Concatenation((LiteralText("a<|end|>"),))})
+    assert code_of(grammar, vocabulary) == "E0407"
+
+
+def test_a_vocabulary_that_cannot_spell_the_grammar_is_refused():
+    with pytest.raises(CompileError, match="E0410") as caught:
+        TokenAutomaton(compile_grammar(regular("ab+c"), small_vocabulary([b"a", b"b"])), None)
+    assert "'c'" in caught.value.diagnostics[0].facts[0]
+    assert code_of(LEXED, small_vocabulary([b"1", b"+"])) == "E0410"
+
+
+def test_restrictions_inside_a_recursion_are_compiled():
+    word = Difference(Pattern("[a-c]+"), LiteralText("abc"))
+    inner = Restricted(Reference(("nested",)), (Limit("chars", 0, 5),))
+    rules = {
+        "start": Concatenation((inner, LiteralText("!"))),
+        "nested": Alternatives((Concatenation((LiteralText("("), Reference(("nested",)), LiteralText(")"))), word)),
+    }
+    automaton = TokenAutomaton(compile_grammar(Grammar("g", "start", rules), BYTES), None)
+
+    def accepts(text: bytes) -> bool:
+        state = np.array([automaton.start])
+        for byte in text:
+            state = automaton.advance(state, np.array([byte]))
+            if state[0] < 0:
+                return False
+        return bool(automaton.masks(state)[0][8] & 1)
+
+    assert accepts(b"((a))!")
+    assert accepts(b"(abb)!")
+    assert not accepts(b"(abc)!")
+    assert not accepts(b"((ab))!")
