@@ -59,7 +59,7 @@ def compiled(pattern: str, flags: str) -> re.Pattern[str]:
         return re.compile(f"(?{flags}){pattern}" if flags else pattern)
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(patterns, flag_sets, st.lists(subjects, min_size=4, max_size=12))
 def test_a_pattern_accepts_what_fullmatch_accepts(pattern, flags, candidates):
     ours, theirs = pattern_dfa(pattern, flags), compiled(pattern, flags)
@@ -67,7 +67,7 @@ def test_a_pattern_accepts_what_fullmatch_accepts(pattern, flags, candidates):
         assert ours.accepts(text.encode()) == bool(theirs.fullmatch(text)), text
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(patterns, flag_sets, st.lists(subjects, min_size=4, max_size=12))
 def test_search_finds_what_re_search_finds(pattern, flags, candidates):
     ours, theirs = search_dfa(pattern, flags), compiled(pattern, flags)
@@ -75,7 +75,7 @@ def test_search_finds_what_re_search_finds(pattern, flags, candidates):
         assert ours.accepts(text.encode()) == bool(theirs.search(text)), text
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(patterns, flag_sets)
 def test_every_accepted_byte_string_is_a_matching_text(pattern, flags):
     ours, theirs = pattern_dfa(pattern, flags), compiled(pattern, flags)
