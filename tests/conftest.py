@@ -1,7 +1,33 @@
-"""Shared settings of all tests."""
+"""Shared fixtures, and settings of all tests."""
+
+from __future__ import annotations
 
 import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+GOLDEN = Path(__file__).parent / "golden"
 
 # Small arrays, and often as many test processes as cores: threads would only wait for each other.
-for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
-    os.environ.setdefault(name, "1")
+for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ.setdefault(_name, "1")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--update-golden", action="store_true", help="accept what is printed now as expected")
+
+
+@pytest.fixture
+def golden(request: pytest.FixtureRequest) -> Callable[[str, str], None]:
+    """Compare a print with the file of that name under tests/golden, or accept it with --update-golden."""
+
+    def compare(name: str, printed: str) -> None:
+        path = GOLDEN / name
+        if request.config.getoption("--update-golden"):
+            path.write_text(printed, encoding="utf-8")
+        assert path.is_file(), f"{name} is missing; accept it with --update-golden after reading it"
+        assert printed == path.read_text(encoding="utf-8")
+
+    return compare
