@@ -8,6 +8,7 @@ leftmost-longest derivation, found in a chart when the text is complete, and non
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterable
 
 from smcdsl.automaton.derivations import Chart
@@ -65,7 +66,7 @@ class _SiteParser:
         self._recognizer, self._stacks = recognizer, recognizer.stacks
         self._lexer = recognizer.plain_lexer
         self._tables = _PlainParser(recognizer.parser)
-        self._certain: dict[tuple[int, int], frozenset[Closing]] = {}
+        self._certain: dict[tuple[int, int], tuple[Closing, ...]] = {}
         self._closings: dict[tuple[int, int], tuple[Closing, ...]] = {}
         self._heights: dict[int, int] = {}
 
@@ -108,13 +109,13 @@ class _SiteParser:
         return bits
 
     def _new(
-        self, before: frozenset[Closing], closed: tuple[Closing, ...], after: frozenset[Closing]
+        self, before: tuple[Closing, ...], closed: tuple[Closing, ...], after: tuple[Closing, ...]
     ) -> Iterable[Closing]:
         """What became certain: what was so before is closed first, once each."""
-        pending = set(before)
+        pending = Counter(before)
         for closing in (*closed, *after):
-            if closing in pending:
-                pending.discard(closing)
+            if pending[closing]:
+                pending[closing] -= 1
             else:
                 yield closing
 
@@ -148,7 +149,7 @@ class _SiteParser:
                 return []
         return list(agreed or ())
 
-    def _certain_now(self, hypothesis: Hypothesis) -> frozenset[Closing]:
+    def _certain_now(self, hypothesis: Hypothesis) -> tuple[Closing, ...]:
         """What every terminal that may come next will close."""
         state, parser = hypothesis.lexer, hypothesis.parser
         if self._is_final(state):
@@ -157,12 +158,12 @@ class _SiteParser:
                 return self._certain_among(-1, parser)
             (after,) = self._stacks.shift(parser, terminal)
             # The final lexeme's own reductions come first; then what its successors agree on.
-            return frozenset(self._closed_by(parser, terminal)) | self._certain_among(-1, after)
+            return (*self._closed_by(parser, terminal), *self._certain_among(-1, after))
         alive = self._lexer.alive[state]
         free = bool(alive & self._lexer.ignored) or self._lexer.is_start[state]
         return self._certain_among(-1 if free else alive, parser)
 
-    def _certain_among(self, candidates: int, parser: int) -> frozenset[Closing]:
+    def _certain_among(self, candidates: int, parser: int) -> tuple[Closing, ...]:
         key = (candidates, parser)
         known = self._certain.get(key)
         if known is None:
@@ -173,7 +174,7 @@ class _SiteParser:
                 agreed = closed if agreed is None else agreed & closed
                 if not agreed:
                     break
-            known = self._certain[key] = agreed or frozenset()
+            known = self._certain[key] = tuple(agreed or ())
         return known
 
     def _closed_by(self, parser: int, terminal: int) -> tuple[Closing, ...]:
