@@ -9,11 +9,14 @@ import numpy as np
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+from oracles.languages import all_rules
 from oracles.masks import allowed, step
 from oracles.vocabularies import small_vocabulary
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "grammars"))
+sys.path.insert(0, str(Path(__file__).parents[1] / "compiler"))
 
+from grammar_strategies import ALPHABET, grammars
 from lark_reading import LarkReading
 from test_masks_lexed import IGNORED, LETTERS, completion, rule_sets, written
 
@@ -188,3 +191,20 @@ def test_embedded_grammars_are_read_by_their_own_lexer():
     for byte in b"```\na ":
         state = step(automaton, state, byte)
     assert allowed(automaton, state, len(BYTES)) == {*b" +\n", *range(ord("a"), ord("z") + 1)}
+
+
+@settings(max_examples=80, deadline=None)
+@given(grammar=grammars())
+def test_sites_of_inline_grammars_are_texts_of_their_rules(grammar):
+    texts = all_rules(grammar.rules, ALPHABET, 4)
+    try:
+        automaton = TokenAutomaton(compile_grammar(grammar, BYTES), None)
+    except CompileError:
+        assert not texts["start"]
+        return
+    for text in sorted(texts["start"])[:40]:
+        sites = automaton.sites(text.encode(), True)
+        assert ("start", 0, len(text)) in sites
+        for site in sites:
+            assert text[site.start : site.end] in texts[site.rule]
+        assert [site.end for site in sites] == sorted(site.end for site in sites)
