@@ -45,7 +45,10 @@ def test_the_run_command_prints_a_posterior(monkeypatch, capsys):
     monkeypatch.chdir(ROOT)
     command = block("python3", "sh").rpartition("&& .venv/bin/smcdsl ")[2]
     assert run(shlex.split(command)) == 0
-    assert capsys.readouterr().out.splitlines()[1].lstrip().startswith(("0.", "1."))
+    first = capsys.readouterr().out.splitlines()[1]
+    assert first.lstrip().startswith(("0.", "1."))
+    assert "sum(purchase.quantity)" in first
+    assert first.endswith("customer.name = 'Alice Berg'")
 
 
 def test_the_python_example_runs(monkeypatch, capsys):
