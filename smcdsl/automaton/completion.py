@@ -14,8 +14,12 @@ import numpy as np
 from smcdsl.automaton.recognizers import ParsedRecognizer, RegularRecognizer
 from smcdsl.automaton.tables import AutomatonTables
 
-SEARCH_STEPS = 3000
-"""Configurations looked at before a search gives up and answers yes."""
+SMALL_PARSER = 128
+"""Parsers with more states than this get less time: their shortest completions are too far to be searched for."""
+SEARCH_STEPS = {True: 3000, False: 200}
+"""For small parsers and others: configurations looked at before a search gives up and answers yes."""
+ALL_STEPS = {True: 100_000, False: 2_000}
+"""The same for all searches of an automaton together; then every answer is yes."""
 
 
 class Completion:
@@ -26,8 +30,15 @@ class Completion:
         self.is_local = tables.regular is not None or (tables.separable and tables.filter is None)
         """Whether one hypothesis without obligations can always be completed."""
         self.undecided = 0
+        small = tables.parser is None or len(tables.parser.shift) <= SMALL_PARSER
+        self._steps, self._steps_left = SEARCH_STEPS[small], ALL_STEPS[small]
         self._known: dict[int, bool] = {}
         self._bytes = [] if tables.regular is not None else _representatives(tables)
+
+    @property
+    def has_given_up(self) -> bool:
+        """Whether searches took so long altogether that there will be no more."""
+        return self._steps_left <= 0
 
     def possible(self, configuration: int) -> bool:
         """Whether some text of the language begins like the text so far (or the search gave up)."""
@@ -53,12 +64,13 @@ class Completion:
         agenda = [(0, configuration)]
         while agenda:
             distance, current = heappop(agenda)
+            self._steps_left -= 1
             if self._is_goal(current, recognizer):
                 self._prove(parents, current)
                 return True
             if self._known.get(current) is False:
                 continue
-            if len(parents) > SEARCH_STEPS:
+            if len(parents) > self._steps or self.has_given_up:
                 self.undecided += 1
                 self._prove(parents, configuration)
                 return True

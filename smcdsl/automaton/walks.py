@@ -20,6 +20,9 @@ Window = tuple[bool, bool]
 
 ALWAYS: Window = (True, True)
 
+Final = tuple[NDArray[np.int64], int, int]
+"""(nodes of the trie, configuration, tails): where tokens end, and what they lead to."""
+
 Part = tuple[int, int, int, int]
 """Nodes `first` up to `end` of the trie, from a configuration and tails before their bytes."""
 
@@ -77,21 +80,21 @@ class Walker:
 
     def outcomes(self, configuration: int, tails: int, window: Window) -> list[tuple[NDArray[np.int32], int, int]]:
         """(tokens, configuration, tails) for all tokens that are not impossible, grouped by where they lead."""
-        finals: list[tuple[int, int, int]] = []
+        finals: list[Final] = []
         self._walk(configuration, tails, window, np.zeros(self._mask_words, dtype=np.uint32), finals)
-        groups: dict[tuple[int, int], list[int]] = {}
-        for node, after, after_tails in finals:
-            groups.setdefault((after, after_tails), []).append(node)
-        found: dict[tuple[int, int], list[int]] = {}
-        for (after, after_tails), nodes in groups.items():
+        found: dict[tuple[int, int], list[NDArray[np.int64]]] = {}
+        for nodes, after, after_tails in finals:
             settled = after if after and self.completion.possible(after) else 0
             if settled or after_tails:
-                found.setdefault((settled, after_tails), []).extend(nodes)
-        first, tokens = self._trie.first_token, self._trie.tokens
-        return [
-            (np.concatenate([tokens[first[node] : first[node + 1]] for node in nodes]), after, after_tails)
-            for (after, after_tails), nodes in found.items()
-        ]
+                found.setdefault((settled, after_tails), []).append(nodes)
+        return [(self._tokens_at(np.concatenate(nodes)), *key) for key, nodes in found.items()]
+
+    def _tokens_at(self, nodes: NDArray[np.int64]) -> NDArray[np.int32]:
+        """All tokens that end at some nodes of the trie."""
+        starts = self._trie.first_token[nodes].astype(np.int64)
+        counts = self._trie.first_token[nodes + 1] - starts
+        within = np.arange(int(counts.sum())) - np.repeat(np.cumsum(counts) - counts, counts)
+        return self._trie.tokens[np.repeat(starts, counts) + within]
 
     def missing_bytes(self) -> bytes:
         """Bytes that texts may need and no token contains."""
@@ -109,7 +112,7 @@ class Walker:
 
     @property
     def _kernel_decides(self) -> bool:
-        return isinstance(self.recognizer, RegularRecognizer) or self.completion.is_local
+        return self.completion.is_local or self.completion.has_given_up
 
     def _byte(self, configuration: int, tails: int, byte: int, may_open: bool) -> tuple[int, int]:
         opens = (
@@ -127,7 +130,7 @@ class Walker:
         tails: int,
         window: Window,
         mask: NDArray[np.uint32],
-        finals: list[tuple[int, int, int]] | None,
+        finals: list[Final] | None,
     ) -> None:
         """Walk the whole trie; tokens go into `mask`, or as (node, configuration, tails) into `finals`."""
         whole: Part = (1, len(self._trie.byte), configuration, tails)
@@ -151,7 +154,7 @@ class Walker:
         (simple if not part[2] or self.recognizer.single(part[2]) else forked).append(part)
 
     def _run_kernel(
-        self, parts: list[Part], window: Window, mask: NDArray[np.uint32], finals: list[tuple[int, int, int]] | None
+        self, parts: list[Part], window: Window, mask: NDArray[np.uint32], finals: list[Final] | None
     ) -> list[Part]:
         """Walk parts with the kernel, giving it more room until it is done; return what it hands back."""
         todo = self._items(max(len(parts), 1))
@@ -193,7 +196,7 @@ class Walker:
                 break
             self._capacity *= 2
         if finals is not None:
-            finals += [(node, after, tails) for node, _, after, tails in self._parts(recorded)]
+            finals += self._grouped(recorded)
         return self._parts(deferred)
 
     def _walk_forked(
@@ -201,7 +204,7 @@ class Walker:
         part: Part,
         window: Window,
         mask: NDArray[np.uint32],
-        finals: list[tuple[int, int, int]] | None,
+        finals: list[Final] | None,
         simple: list[Part],
     ) -> None:
         """Walk a part from a configuration of several hypotheses; what becomes simple goes to `simple`."""
@@ -224,7 +227,7 @@ class Walker:
                 continue
             if has_token[i]:
                 if finals is not None:
-                    finals.append((node, configuration, tails))
+                    finals.append((np.array([node]), configuration, tails))
                 elif tails or self.completion.possible(configuration):
                     kernels.set_tokens(trie, node, mask)
             path[depth] = configuration, tails
@@ -266,6 +269,20 @@ class Walker:
             return [(node, end, r, tails) for node, end, _, _, r, tails in rows]
         of_single = self.recognizer.of_single
         return [(node, end, of_single(q, p, r), tails) for node, end, q, p, r, tails in rows]
+
+    def _grouped(self, items: Items) -> list[Final]:
+        """Nodes with equal outcomes together."""
+        count = int(items.used[0])
+        columns = [items.lexer[:count], items.parser[:count], items.filter[:count]]
+        columns += [column.view(np.int64) for column in items.tails[:count].T.copy()]
+        order = np.lexsort(columns)
+        changed = np.zeros(count, dtype=np.bool_)
+        for column in columns:
+            changed[1:] |= column[order[1:]] != column[order[:-1]]
+        first = np.concatenate([[0], np.flatnonzero(changed)]) if count else np.zeros(0, dtype=np.int64)
+        heads = Items._make([*(array[order[first]] for array in items[:-1]), np.array([len(first)])])
+        groups = np.split(items.node[:count][order], first[1:])
+        return [(nodes, after, tails) for nodes, (_, _, after, tails) in zip(groups, self._parts(heads))]
 
     def _tails_of(self, items: Items, count: int) -> list[int]:
         if not self._following:
