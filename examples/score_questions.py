@@ -11,8 +11,9 @@ import argparse
 import json
 from pathlib import Path
 
-import smcdsl
 from smcdsl.potentials import sql
+
+import smcdsl
 
 HERE = Path(__file__).parent
 DATABASE = str(HERE / "shop.sqlite")
