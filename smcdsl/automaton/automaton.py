@@ -52,7 +52,8 @@ class TokenAutomaton:
             following: the given text right after the hole, not empty; None if the hole ends its turn.
 
         Raises:
-            CompileError: E0410, no tokens spell any text of the grammar with its end.
+            CompileError: E0403, restrictions leave no text; E0410, no tokens spell any text of the grammar with
+                its end.
         """
         if following == b"":
             raise ValueError("the text that follows a hole must not be empty")
@@ -83,6 +84,8 @@ class TokenAutomaton:
         self._completable: dict[int, bool] = {}
         self._undecided = 0
         self.start = self._intern(Reading(self._recognizer.start, 0, 0))
+        if not self._walker.completion.possible(self._recognizer.start):
+            raise CompileError(Diagnostic("E0403", "no text can match this grammar"))
         if self._searches(0) and not self._can_finish(self.start):
             raise CompileError(cannot_spell(self._walker.missing_bytes(), self._limit.most))
 

@@ -4,6 +4,7 @@ What a mask allows is completed by a search, and lark must accept the completed 
 masks must allow token by token.
 """
 
+from dataclasses import replace
 from itertools import product
 
 import pytest
@@ -11,13 +12,14 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from lark import Lark
 from lark.exceptions import GrammarError, LarkError
-from oracles.masks import allowed, step
+from oracles.masks import Language, allowed, check_walk, step
 from oracles.vocabularies import small_vocabulary
 
 from smcdsl.automaton.automaton import DEAD, TokenAutomaton
 from smcdsl.compiler.assemble import compile_grammar
 from smcdsl.errors import CompileError
 from smcdsl.notations.lark import load_lark
+from smcdsl.program.grammar import Limit
 
 TERMINALS = {
     "NAME": "/[ab]+/",
@@ -157,3 +159,29 @@ def test_masks_are_what_lark_reads(data, policy, rules, ignored):
             return
         token = data.draw(st.sampled_from(choices))
         state, so_far = step(automaton, state, token), so_far + vocabulary.token_bytes[token]
+
+
+@pytest.mark.parametrize("policy", ["longest", "contextual"])
+@settings(max_examples=30, deadline=None)
+@given(data=st.data(), rules=rule_sets, ignored=st.sampled_from(IGNORED))
+def test_short_lexed_texts_end_where_the_definition_says(data, policy, rules, ignored):
+    text = written(rules, ignored, {})
+    oracle = lark_reader(text, policy)
+    assume(oracle is not None)
+    candidates = ("".join(letters) for n in range(4) for letters in product(LETTERS, repeat=n))
+    language = Language.of({candidate.encode() for candidate in candidates if oracle(candidate)})
+    tokens = [letter.encode() for letter in LETTERS]
+    tokens += data.draw(st.lists(st.text(LETTERS, min_size=2, max_size=4).map(str.encode), max_size=6))
+    vocabulary = small_vocabulary(tokens)
+    following = data.draw(st.none() | st.text(LETTERS, min_size=1, max_size=3).map(str.encode))
+    grammar = load_lark(f"// smcdsl: lexing {policy}\n{text}", name="g", start="start", import_paths=[])
+    grammar = replace(grammar, conditions=(Limit("chars", 0, 3),))
+    try:
+        automaton = TokenAutomaton(compile_grammar(grammar, vocabulary), following)
+    except CompileError:
+        assert not language.begins(b"")
+        return
+    assert language.begins(b"")
+    choose = lambda tokens: data.draw(st.sampled_from(tokens))  # noqa: E731
+    check_walk(automaton, vocabulary, language, following, choose, 5, True)
+    assert automaton.sizes()["undecided"] == 0
