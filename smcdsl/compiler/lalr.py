@@ -85,7 +85,7 @@ class _Lr0:
         """Per state the productions whose dot is at the end."""
         self._closures: dict[int, list[int]] = {}
         numbers: dict[tuple[Item, ...], int] = {}
-        pending = [((self.augmented, 0),)]
+        pending: list[tuple[Item, ...]] = [((self.augmented, 0),)]
         numbers[pending[0]] = 0
         for kernel in pending:
             moves, complete = self._moves(kernel)
