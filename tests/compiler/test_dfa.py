@@ -75,7 +75,7 @@ def check_form(dfa: Dfa) -> None:
     assert [state for state in order if state != 1] == list(range(2, len(dfa)))
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(expressions)
 def test_an_expression_accepts_its_texts_and_no_other(expression):
     dfa = from_expression(expression)
@@ -83,7 +83,7 @@ def test_an_expression_accepts_its_texts_and_no_other(expression):
     assert language(dfa) == texts_of(expression, {}, ALPHABET, LONGEST)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(st.lists(st.tuples(leaves, st.sampled_from(["first", "last"]), leaves), min_size=1, max_size=3), st.booleans())
 def test_linear_rules_are_regular(bodies, optional):
     """Rules r0, r1, ... that refer to each other in their last or in their first place."""
@@ -108,7 +108,7 @@ def test_recursion_in_the_middle_is_not_regular():
     assert caught.value.expression == reference
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(expressions, expressions)
 def test_operations_are_those_of_sets(left_expression, right_expression):
     left, right = from_expression(left_expression), from_expression(right_expression)
@@ -124,7 +124,7 @@ def test_operations_are_those_of_sets(left_expression, right_expression):
         check_form(result)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(expressions)
 def test_equal_languages_have_equal_tables(expression):
     dfa = from_expression(expression)
@@ -134,7 +134,7 @@ def test_equal_languages_have_equal_tables(expression):
     assert complement(complement(dfa)) == dfa
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(expressions, st.integers(0, 2), st.none() | st.integers(0, 3))
 def test_repeat_repeats(expression, least, most):
     most = None if most is None else max(least, most)
@@ -142,7 +142,7 @@ def test_repeat_repeats(expression, least, most):
     assert repeat(dfa, least, most) == from_expression(Repeat(to_automaton(dfa), least, most))
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(expressions, st.text(ALPHABET, min_size=1, max_size=3))
 def test_questions_are_answered_as_by_enumeration(expression, part):
     dfa = intersect(from_expression(expression), pattern_dfa(f"[{ALPHABET}]*"))
@@ -167,7 +167,7 @@ def test_questions_are_answered_as_by_enumeration(expression, part):
         assert {text.decode() for text in texts(dfa, 4 * LONGEST)} == known
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(st.lists(expressions, max_size=4))
 def test_a_tagged_union_knows_who_accepts_and_who_still_may(found):
     dfas = [from_expression(expression) for expression in found]

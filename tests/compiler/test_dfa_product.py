@@ -25,7 +25,7 @@ from smcdsl.program.grammar import (
 LONGEST = 4
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(grammars(), regular(leaves))
 def test_a_product_has_the_texts_of_both(grammar, expression):
     product = intersect_rules(grammar, from_expression(expression))
@@ -34,7 +34,7 @@ def test_a_product_has_the_texts_of_both(grammar, expression):
     assert has_text_in(grammar, from_expression(expression)) or not expected
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(grammars(), regular(leaves))
 def test_every_rule_of_a_product_is_useful_and_keeps_its_sites(grammar, expression):
     product = intersect_rules(grammar, from_expression(expression))
@@ -48,7 +48,7 @@ def test_every_rule_of_a_product_is_useful_and_keeps_its_sites(grammar, expressi
     assert product.boundary_of.get(product.start) == "start"
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(grammars(with_restrictions=True))
 def test_restrictions_inside_become_plain_rules(grammar):
     plain = without_restrictions(grammar)
@@ -56,7 +56,7 @@ def test_restrictions_inside_become_plain_rules(grammar):
     Productions(plain.rules, plain.start)  # raises if a restriction is left
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(grammars(with_restrictions=True))
 def test_texts_are_recognised(grammar):
     plain = without_restrictions(grammar)
