@@ -119,6 +119,9 @@ def help_command(ctx: click.Context, verb: str | None) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the command line and exit."""
+    # Read when numpy is imported. The embedded model's products are too small for two threads, which then
+    # spin against each other; torch has its own threads.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     sys.exit(run(arguments))
 
 

@@ -564,7 +564,16 @@ class Interpreter:
         for hole in {hole for hole, _ in factor.boundaries}:
             value = environment.get(hole)
             if isinstance(value, str):
-                self.refusals.check(factor, hole, environment, value)
+                self.refusals.check(factor, hole, environment, value, self._looks(factor, hole, environment))
+
+    def _looks(self, factor: PlannedFactor, hole: str, environment: Mapping[str, Any]) -> frozenset[int] | None:
+        """Lengths in bytes at which previews of a finished text may have looked; None for any."""
+        names = {boundary for named, boundary in factor.boundaries if named == hole}
+        texts = environment.get(f"\0texts {hole}", ())
+        if names & {"token", "line"} or len(texts) != 1:
+            return None
+        automaton, text = texts[0]
+        return frozenset(site.end for site in self.automata[automaton].sites(text, True) if site.rule in names)
 
     def _look_early(self, frame: Frame, hole: OpenHole, course: _Course, text: bytes, state: int) -> Calling[Arrival]:
         """Previews and occurrences of an unfinished hole."""

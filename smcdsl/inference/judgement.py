@@ -170,14 +170,18 @@ class Refusals:
         if len(prefixes) < _REMEMBERED_REFUSALS and text not in prefixes:
             prefixes.append(text)
 
-    def check(self, factor: PlannedFactor, hole: str, environment: Mapping[str, Any], text: str) -> None:
-        """`factor` accepts the finished `text`.
+    def check(
+        self, factor: PlannedFactor, hole: str, environment: Mapping[str, Any], text: str, looks: frozenset[int] | None
+    ) -> None:
+        """`factor` accepts the finished `text`, in which previews looked after `looks` bytes (None: anywhere).
+
+        A refused prefix that ends where this text has no site was judged as another text's finished part.
 
         Raises:
             PotentialError: R0905, a prefix of it was refused.
         """
         for prefix in self._prefixes.get(_case(factor, hole, environment), ()):
-            if text.startswith(prefix):
+            if text.startswith(prefix) and (looks is None or len(prefix.encode()) in looks):
                 raise _contradiction(factor, prefix, text)
 
 
