@@ -63,6 +63,8 @@ class Chart:
     def leaf_ends(self, leaf: int, symbols: list[int], start: int) -> Iterator[int]:
         """Where texts of a regular part that begin at `start` may end."""
         state = leaf
+        if not state:
+            return
         if self._accepting[state]:
             yield start
         for position in range(start, len(symbols)):
