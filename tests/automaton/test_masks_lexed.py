@@ -33,6 +33,7 @@ TERMINALS = {
     "LONG": r"/\.1\.1/",
 }
 LETTERS = "ab1.' "
+ALL_LETTERS = LETTERS + "-"
 IGNORED = ['%ignore " "', "", "%ignore /'-+'/\n%ignore \" \""]
 
 symbols = st.sampled_from([*TERMINALS, "one", "two"])
@@ -168,9 +169,9 @@ def test_short_lexed_texts_end_where_the_definition_says(data, policy, rules, ig
     text = written(rules, ignored, {})
     oracle = lark_reader(text, policy)
     assume(oracle is not None)
-    candidates = ("".join(letters) for n in range(4) for letters in product(LETTERS, repeat=n))
+    candidates = ("".join(letters) for n in range(4) for letters in product(ALL_LETTERS, repeat=n))
     language = Language.of({candidate.encode() for candidate in candidates if oracle(candidate)})
-    tokens = [letter.encode() for letter in LETTERS]
+    tokens = [letter.encode() for letter in ALL_LETTERS]
     tokens += data.draw(st.lists(st.text(LETTERS, min_size=2, max_size=4).map(str.encode), max_size=6))
     vocabulary = small_vocabulary(tokens)
     following = data.draw(st.none() | st.text(LETTERS, min_size=1, max_size=3).map(str.encode))
