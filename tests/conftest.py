@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -31,3 +32,9 @@ def golden(request: pytest.FixtureRequest) -> Callable[[str, str], None]:
         assert printed == path.read_text(encoding="utf-8")
 
     return compare
+
+
+# The default run draws the same examples every time; fresh ones come with `--hypothesis-profile fresh`.
+hypothesis.settings.register_profile("fixed", derandomize=True, deadline=None)
+hypothesis.settings.register_profile("fresh", deadline=None)
+hypothesis.settings.load_profile("fixed")
