@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterable
+from typing import NamedTuple
 
 from smcdsl.automaton.derivations import Chart
 from smcdsl.automaton.recognizers import Hypothesis, ParsedRecognizer, RegularRecognizer
@@ -21,6 +22,14 @@ __all__ = ["Site", "SiteFinder"]
 
 Closing = tuple[int, int]
 """(boundary, height of the stack below the rule): a site that a reduction closes."""
+
+
+class _Path(NamedTuple):
+    """A way to read some bytes: what it leads to, what it closes, and whether the first lexeme still goes on."""
+
+    hypothesis: Hypothesis
+    closed: tuple[Closing, ...]
+    waits: bool
 
 
 class SiteFinder:
@@ -52,7 +61,7 @@ class SiteFinder:
     def noticed(self, configuration: int, text: bytes) -> int:
         """Bits of the boundaries of which reading `text` from `configuration` makes sites certain.
 
-        Exact while there is one way to cut the text into lexemes; with several, those of any of them.
+        Exact while there is one way to cut the text into lexemes; once one of several turns out right, all.
         """
         return 0 if self._parser is None else self._parser.noticed(configuration, text)
 
@@ -91,25 +100,35 @@ class _SiteParser:
         return run.sites + self._agreed(run, -1)
 
     def noticed(self, configuration: int, text: bytes) -> int:
-        """See `SiteFinder.noticed`."""
+        """See `SiteFinder.noticed`.
+
+        `find` waits at the longest lexeme that may still go on: the one hypothesis without obligations. When it
+        cannot go on after all, what others have closed in the meantime may be certain at once.
+        """
+        hypotheses = self._recognizer.content(configuration)[1]
+        undecided = len(hypotheses) > 1 or any(old.obligations for old in hypotheses)
+        paths = [_Path(old, (), True) for old in hypotheses if not old.obligations]
+        before = [closing for path in paths for closing in self._certain_now(path.hypothesis)]
+        for byte in text:
+            paths = [after for path in paths for after in self._after(path, byte)]
+        waiting = [path for path in paths if not path.hypothesis.obligations]
+        if undecided and not any(path.waits for path in waiting):
+            return (1 << len(self._names)) - 1
         bits = 0
-        for old in self._recognizer.content(configuration)[1]:
-            before = self._certain_now(old)
-            paths: list[tuple[Hypothesis, tuple[Closing, ...]]] = [(old, ())]
-            for byte in text:
-                paths = [
-                    (new, (*closed, *(self._closed_by(path.parser, terminal) if terminal >= 0 else ())))
-                    for path, closed in paths
-                    for terminal, new in self._recognizer.moves(path, byte)
-                    if self._recognizer.viable(new)
-                ]
-            for new, closed in paths:
-                for closing in self._new(before, closed, self._certain_now(new)):
-                    bits |= 1 << closing[0]
+        for new, closed, _ in waiting or paths:
+            for closing in self._new(before, closed, self._certain_now(new)):
+                bits |= 1 << closing[0]
         return bits
 
+    def _after(self, path: _Path, byte: int) -> Iterable[_Path]:
+        old, closed, waits = path
+        for terminal, new in self._recognizer.moves(old, byte):
+            if self._recognizer.viable(new):
+                more = self._closed_by(old.parser, terminal) if terminal >= 0 else ()
+                yield _Path(new, (*closed, *more), waits and terminal < 0)
+
     def _new(
-        self, before: tuple[Closing, ...], closed: tuple[Closing, ...], after: tuple[Closing, ...]
+        self, before: Iterable[Closing], closed: tuple[Closing, ...], after: tuple[Closing, ...]
     ) -> Iterable[Closing]:
         """What became certain: what was so before is closed first, once each."""
         pending = Counter(before)

@@ -80,7 +80,8 @@ def test_sql_sites_are_noticed_when_they_become_certain(text):
 @given(data=st.data(), rules=rule_sets, ignored=st.sampled_from(IGNORED))
 def test_certain_sites_are_sites_of_every_completion(data, policy, rules, ignored):
     text = f"// smcdsl: lexing {policy}\n// smcdsl: boundaries start one two\n" + written(rules, ignored, {})
-    vocabulary = small_vocabulary([letter.encode() for letter in LETTERS])
+    longer = data.draw(st.lists(st.text(LETTERS, min_size=2, max_size=4).map(str.encode), max_size=6))
+    vocabulary = small_vocabulary([*(letter.encode() for letter in LETTERS), *longer])
     try:
         automaton = TokenAutomaton(compile_grammar(load_lark(text, name="g", start="start"), vocabulary), None)
     except CompileError:
@@ -101,6 +102,22 @@ def test_certain_sites_are_sites_of_every_completion(data, policy, rules, ignore
         if rest is not None:
             assert certain <= set(automaton.sites(so_far + rest, True))
         before = certain
+
+
+@pytest.mark.parametrize("policy", ["longest", "contextual"])
+@pytest.mark.parametrize("token", [" ", " ."])
+def test_sites_are_noticed_when_a_longer_lexeme_turns_out_not_to_come(policy, token):
+    # After `1.` the number may go on; a blank says that the dot was a lexeme, and all of `one` is certain.
+    text = f"// smcdsl: lexing {policy}\n// smcdsl: boundaries one\n"
+    text += 'start: one+\none: NUMBER? DOT\nNUMBER: /1+(\\.1+)?/\nDOT: "."\n%ignore " "\n'
+    vocabulary = small_vocabulary([b"1", b".", b" ", b" ."])
+    automaton = TokenAutomaton(compile_grammar(load_lark(text, name="g", start="start"), vocabulary), None)
+    state = automaton.start
+    for byte in b"1.":
+        state = step(automaton, state, vocabulary.token_bytes.index(bytes([byte])))
+    assert automaton.sites(b"1.", False) == ()
+    assert automaton.sites(b"1." + token.encode(), False)[0] == ("one", 0, 2)
+    assert notice(automaton, state, vocabulary.token_bytes.index(token.encode())) == {"one"}
 
 
 def inline(**rules):
