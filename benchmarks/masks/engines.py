@@ -1,0 +1,330 @@
+"""The engines under one roof: what a matcher does is the same for all, and only this file knows their interfaces.
+
+A matcher follows one text: `fill` makes the mask of what may come next, `accept` takes a token. Each is one call
+into the engine, so that what is timed is what a user's loop pays. A batch follows N texts at once.
+
+Only special tokens' ids reach the peers, not their texts: as texts they would be part of some languages.
+"""
+
+from __future__ import annotations
+
+import gc
+import tempfile
+from collections.abc import Sequence
+from importlib.metadata import version
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.masks.corpora import ebnf_text, grammar_text
+from smcdsl.automaton.automaton import TokenAutomaton
+from smcdsl.compiler.assemble import compile_grammar, vocabulary_trie
+from smcdsl.notations.lark import load_lark
+from smcdsl.vocabulary import Vocabulary
+
+PEERS = ("llguidance", "xgrammar")
+
+Masks = NDArray[np.uint32]
+
+
+class Matcher(Protocol):
+    """One text on its way."""
+
+    def fill(self) -> None:
+        """Make the mask of the tokens that may come next."""
+
+    def accept(self, token: int) -> None:
+        """Take a token."""
+
+    def mask(self) -> Masks:
+        """(W,) the mask last made."""
+
+
+class Batch(Protocol):
+    """N texts on their way; `tokens` is (N,)."""
+
+    def step(self, tokens: NDArray[np.int64]) -> None:
+        """Take a token each and write the N masks that follow into one array."""
+
+
+class Engine(Protocol):
+    """A grammar, compiled for a vocabulary."""
+
+    name: str
+
+    def matcher(self) -> Matcher:
+        """At the start of a text."""
+
+    def batch(self, prefixes: Sequence[Sequence[int]]) -> Batch:
+        """One text each, after so many tokens."""
+
+
+class Smcdsl:
+    """This project. `forget` drops what masks have been remembered."""
+
+    name = "smcdsl"
+
+    def __init__(self, language: str, vocabulary: Vocabulary, cache: Path, lexing: str = "") -> None:
+        text = grammar_text(language)
+        if lexing:
+            text = text.replace("lexing longest", f"lexing {lexing}")
+        self._grammar = load_lark(text, name=language)
+        self._vocabulary, self._cache = vocabulary, cache
+        self.forget()
+
+    def forget(self) -> None:
+        """Begin again with tables as they are on disk."""
+        tables = compile_grammar(self._grammar, self._vocabulary, cache_dir=self._cache)
+        self.automaton = TokenAutomaton(tables, None)
+
+    def matcher(self) -> Matcher:
+        if hasattr(self.automaton, "mask"):
+            return _SmcdslMatcher(self.automaton)
+        return _SmcdslArrayMatcher(self.automaton)
+
+    def batch(self, prefixes: Sequence[Sequence[int]]) -> _SmcdslBatch:
+        return _SmcdslBatch(self.automaton, prefixes)
+
+
+class _SmcdslMatcher:
+    def __init__(self, automaton: Any) -> None:
+        self._state, self._mask, self._next = automaton.start, automaton.mask, automaton.next
+        self._row: Any = None
+
+    def fill(self) -> None:
+        self._row = self._mask(self._state)
+
+    def accept(self, token: int) -> None:
+        self._state = self._next(self._state, token)
+
+    def mask(self) -> Masks:
+        return np.array(self._row)
+
+
+class _SmcdslArrayMatcher:
+    """With calls for many states only."""
+
+    def __init__(self, automaton: TokenAutomaton) -> None:
+        self._automaton, self._states = automaton, np.array([automaton.start])
+        self._rows: Any = None
+
+    def fill(self) -> None:
+        self._rows = self._automaton.masks(self._states)
+
+    def accept(self, token: int) -> None:
+        self._states = self._automaton.advance(self._states, np.array([token]))
+
+    def mask(self) -> Masks:
+        return np.array(self._rows[0])
+
+
+class _SmcdslBatch:
+    def __init__(self, automaton: Any, prefixes: Sequence[Sequence[int]]) -> None:
+        self._automaton = automaton
+        states = []
+        for prefix in prefixes:
+            state = np.array([automaton.start])
+            for token in prefix:
+                state = automaton.advance(state, np.array([token]))
+            states.append(state[0])
+        self._states = np.array(states)
+        self._out = np.zeros((len(states), automaton.masks(self._states[:1]).shape[1]), dtype=np.uint32)
+        self.gives_rows = hasattr(automaton, "step")
+
+    def step(self, tokens: NDArray[np.int64]) -> None:
+        self._states = self._automaton.advance(self._states, tokens)
+        if hasattr(self._automaton, "fill"):
+            self._automaton.fill(self._states, self._out)
+        else:
+            self._out = self._automaton.masks(self._states)
+
+    def step_rows(self, tokens: NDArray[np.int64]) -> None:
+        """Take a token each; masks are given as numbers of rows in the automaton's table."""
+        self._states, self._rows = self._automaton.step(self._states, tokens)
+
+
+class Llguidance:
+    """Guidance's Rust engine, reading the same Lark file.
+
+    Its limit of items is raised: with the default it stops in the middle of some Python texts.
+    """
+
+    name = "llguidance"
+
+    def __init__(self, language: str, vocabulary: Vocabulary, tokenizer: Any, *, forcing: bool = True) -> None:
+        self._open(self.lark(grammar_text(language), forcing), vocabulary, tokenizer)
+
+    @staticmethod
+    def lark(text: str, forcing: bool = True) -> str:
+        """Its own description of a Lark grammar."""
+        from llguidance import LLMatcher
+
+        return LLMatcher.grammar_from_lark(text if forcing else f'%llguidance {{"no_forcing": true}}\n{text}')
+
+    @staticmethod
+    def tokenizer(path: Path, vocabulary: Vocabulary) -> Any:
+        """What it keeps a vocabulary."""
+        from llguidance import LLTokenizer
+
+        return LLTokenizer(str(path), n_vocab=len(vocabulary), eos_token=vocabulary.end_of_turn[0])
+
+    def _open(self, grammar: str, vocabulary: Vocabulary, tokenizer: Any) -> None:
+        from llguidance import LLExecutor, LLMatcher, LLParserLimits
+
+        limits = LLParserLimits(step_max_items=10_000_000)
+        self._first = LLMatcher(tokenizer, grammar, limits=limits, log_level=0)
+        if self._first.is_error():
+            raise ValueError(self._first.get_error())
+        self._words = (len(vocabulary) + 31) // 32
+        self._executor = LLExecutor(1)
+
+    def matcher(self) -> Matcher:
+        return _LlguidanceMatcher(self._first.deep_copy(), self._words)
+
+    def batch(self, prefixes: Sequence[Sequence[int]]) -> Batch:
+        matchers = []
+        for prefix in prefixes:
+            matcher = self._first.deep_copy()
+            assert matcher.consume_tokens(list(prefix))
+            matchers.append(matcher)
+        return _LlguidanceBatch(matchers, self._words, self._executor)
+
+
+class _LlguidanceMatcher:
+    def __init__(self, matcher: Any, words: int) -> None:
+        self._matcher, self._row = matcher, np.zeros(words, dtype=np.uint32)
+        self._fill, self._consume = matcher.unsafe_compute_mask_ptr, matcher.consume_token
+        self._address, self._bytes = self._row.ctypes.data, self._row.nbytes
+
+    def fill(self) -> None:
+        self._fill(self._address, self._bytes)
+
+    def accept(self, token: int) -> None:
+        if not self._consume(token):
+            raise ValueError(f"refused token {token}: {self._matcher.get_error()}")
+
+    def mask(self) -> Masks:
+        return self._row
+
+
+class _LlguidanceBatch:
+    def __init__(self, matchers: list[Any], words: int, executor: Any) -> None:
+        self._matchers, self._executor = matchers, executor
+        self._numbered = [(matcher, number) for number, matcher in enumerate(matchers)]
+        self._out = np.zeros((len(matchers), words), dtype=np.uint32)
+
+    def step(self, tokens: NDArray[np.int64]) -> None:
+        for matcher, token in zip(self._matchers, tokens.tolist()):
+            matcher.consume_token(token)
+        out = self._out
+        self._executor.unsafe_compute_mask_ptr(self._numbered, out.ctypes.data, out.strides[0], len(out))
+
+
+class Xgrammar:
+    """MLC's C++ engine, reading an EBNF spelling chosen for its speed."""
+
+    name = "xgrammar"
+
+    def __init__(self, language: str, vocabulary: Vocabulary, tokenizer: Any) -> None:
+        from xgrammar import Grammar, GrammarCompiler
+
+        ebnf = ebnf_text(language)
+        if ebnf is None:
+            raise ValueError(f"there is no EBNF spelling of {language}")
+        compiler = GrammarCompiler(tokenizer, max_threads=1, cache_enabled=False)
+        self._compiled = compiler.compile_grammar(Grammar.from_ebnf(ebnf))
+        self._vocab_size = len(vocabulary)
+
+    @staticmethod
+    def tokenizer(vocabulary: Vocabulary) -> Any:
+        """What it keeps a vocabulary."""
+        from xgrammar import TokenizerInfo, VocabType
+
+        ends = list(vocabulary.end_of_turn)
+        return TokenizerInfo(
+            list(vocabulary.token_bytes), VocabType.RAW, vocab_size=len(vocabulary), stop_token_ids=ends
+        )
+
+    def matcher(self) -> Matcher:
+        from xgrammar import GrammarMatcher
+
+        return _XgrammarMatcher(GrammarMatcher(self._compiled), self._vocab_size)
+
+    def batch(self, prefixes: Sequence[Sequence[int]]) -> Batch:
+        from xgrammar import GrammarMatcher
+
+        matchers = []
+        for prefix in prefixes:
+            matcher = GrammarMatcher(self._compiled)
+            assert all(matcher.accept_token(token) for token in prefix)
+            matchers.append(matcher)
+        return _XgrammarBatch(matchers, self._vocab_size)
+
+
+class _XgrammarMatcher:
+    def __init__(self, matcher: Any, vocab_size: int) -> None:
+        from xgrammar import allocate_token_bitmask
+
+        self._rows = allocate_token_bitmask(1, vocab_size)
+        self._fill, self._accept = matcher.fill_next_token_bitmask, matcher.accept_token
+
+    def fill(self) -> None:
+        self._fill(self._rows)
+
+    def accept(self, token: int) -> None:
+        if not self._accept(token):
+            raise ValueError(f"refused token {token}")
+
+    def mask(self) -> Masks:
+        return np.array(self._rows.numpy()[0].view(np.uint32))
+
+
+class _XgrammarBatch:
+    def __init__(self, matchers: list[Any], vocab_size: int) -> None:
+        from xgrammar import BatchGrammarMatcher, allocate_token_bitmask
+
+        self._matchers, self._batch = matchers, BatchGrammarMatcher(max_threads=1)
+        self._out = allocate_token_bitmask(len(matchers), vocab_size)
+
+    def step(self, tokens: NDArray[np.int64]) -> None:
+        self._batch.batch_accept_token(self._matchers, tokens.tolist())
+        self._batch.batch_fill_next_token_bitmask(self._matchers, self._out)
+
+
+class Engines:
+    """Opens engines; what they keep a vocabulary is made once."""
+
+    def __init__(self, vocabulary: Vocabulary, tokenizer_file: Path, peers: Sequence[str] = PEERS) -> None:
+        self.vocabulary = vocabulary
+        self.missing = [name for name in peers if find_spec(name) is None]
+        self.peers = [name for name in peers if name not in self.missing]
+        self._folder = tempfile.TemporaryDirectory(prefix="masks-")
+        self.cache = Path(self._folder.name)
+        self._tokenizers: dict[str, Any] = {}
+        self._file = tokenizer_file
+
+    def smcdsl(self, language: str, lexing: str = "") -> Smcdsl:
+        """This project's engine; `lexing` overrides what the grammar file declares."""
+        vocabulary_trie(self.vocabulary, self.cache)
+        return Smcdsl(language, self.vocabulary, self.cache, lexing)
+
+    def peer(self, name: str, language: str, *, forcing: bool = True) -> Llguidance | Xgrammar:
+        """A peer's engine. Raises ValueError where the peer has no grammar for the language, or refuses it."""
+        if name not in self._tokenizers:
+            self._tokenizers[name] = (
+                Llguidance.tokenizer(self._file, self.vocabulary)
+                if name == "llguidance"
+                else Xgrammar.tokenizer(self.vocabulary)
+            )
+            gc.collect()
+        tokenizer = self._tokenizers[name]
+        if name == "llguidance":
+            return Llguidance(language, self.vocabulary, tokenizer, forcing=forcing)
+        return Xgrammar(language, self.vocabulary, tokenizer)
+
+    def versions(self) -> dict[str, str]:
+        """What is installed."""
+        return {name: version(name) for name in ("smcdsl", *self.peers)}
