@@ -59,13 +59,8 @@ def gap(got: np.ndarray[Any, Any], want: np.ndarray[Any, Any]) -> float:
     return float(np.abs(got - want)[want > -12].max())
 
 
-def is_close(got: np.ndarray[Any, Any], tokens: list[int]) -> bool:
-    """Whether log-probabilities are those of transformers.
-
-    They are 3e-5 from its float64 at most, or as near as its float32, which is up to 1.5e-5 off on these weights.
-    """
-    truth = true_logprobs(tokens, precise=True)
-    return gap(got, truth) < max(3e-5, 4 * gap(true_logprobs(tokens, precise=False), truth))
+# (type, greatest difference from transformers in float64, and in float32, which is 1.8e-5 off itself)
+PRECISIONS = [(np.float64, 1e-5, 5e-5), (np.float32, 5e-5, 8e-5)]
 
 
 def test_the_model_keeps_the_protocol() -> None:
@@ -75,20 +70,26 @@ def test_the_model_keeps_the_protocol() -> None:
     json.dumps(model().description)
 
 
-def test_log_probabilities_equal_transformers() -> None:
-    decoder = Decoder(load_weights(FOLDER))
+@pytest.mark.parametrize(("dtype", "from_precise", "from_single"), PRECISIONS)
+def test_log_probabilities_equal_transformers(
+    dtype: type[np.floating], from_precise: float, from_single: float
+) -> None:
+    decoder = Decoder(load_weights(FOLDER, dtype))
     tokens = prompt()
-    assert is_close(log_softmax(decoder.prefill(np.asarray(tokens))[None])[0], tokens)
-    for text in ("SELECT count(*) FROM singer WHERE country = 'Fr", "c1ccc(", "Ünïcode\n\t"):
-        for token in model().encode(text):
-            tokens.append(token)
-            got = log_softmax(decoder.step(np.asarray([3]), np.asarray([token])))[0]
-            assert is_close(got, tokens)
+    got = log_softmax(decoder.prefill(np.asarray(tokens))[None])[0]
+    for token in model().encode("SELECT count(*) FROM singer WHERE country = 'Fr c1ccc( Ünïcode\n\t"):
+        assert got.dtype == dtype
+        assert gap(got, true_logprobs(tokens, precise=True)) < from_precise
+        assert gap(got, true_logprobs(tokens, precise=False)) < from_single
+        tokens.append(token)
+        got = log_softmax(decoder.step(np.asarray([3]), np.asarray([token])))[0]
 
 
 def test_ragged_rows_and_forks_equal_transformers() -> None:
+    # Tokens at random make for large logits, and transformers rounds norms to float32 also in float64.
+    is_close = lambda line, tokens: gap(line, true_logprobs(tokens, precise=True)) < 1e-4  # noqa: E731
     random = np.random.default_rng(5)
-    decoder = Decoder(load_weights(FOLDER), num_rows=6)
+    decoder = Decoder(load_weights(FOLDER, np.float64), num_rows=6)
     start = prompt()
     decoder.prefill(np.asarray(start))
     size = len(model().vocabulary)
