@@ -16,7 +16,7 @@ from smcdsl.language.symbols import Report, Value
 from smcdsl.language.type_syntax import read_type
 from smcdsl.library import standard
 from smcdsl.library.binding import children, walk
-from smcdsl.library.lark_files import LibraryGrammar, own_grammar
+from smcdsl.library.lark_files import NOTATIONS, LibraryGrammar, own_grammar
 from smcdsl.program import evaluation
 from smcdsl.program import expressions as tree
 from smcdsl.program.expressions import Argument, Expression
@@ -33,11 +33,16 @@ from smcdsl.program.grammar import (
     Restricted,
 )
 from smcdsl.program.program import GrammarDeclaration
-from smcdsl.program.references import DeclaredReference, LibraryReference, NamedArguments, StandardReference
+from smcdsl.program.references import (
+    DeclaredReference,
+    LibraryReference,
+    NamedArguments,
+    Notation,
+    StandardReference,
+)
 from smcdsl.program.types import FLOAT, STR, GrammarSignature, Parameter, Type
 
 _VALUE_TYPES: Mapping[str, Type] = {"int": Type("int"), "float": FLOAT, "json": Type("json"), "str": STR}
-_LATER_NOTATIONS = (("gbnf",), ("json", "schema"))
 
 
 @dataclass
@@ -218,11 +223,9 @@ class _Resolver:
         span = node.span
         assert span is not None, "references of a program have places"
         path = node.path
-        if path in _LATER_NOTATIONS and ".".join(path[:1]) not in self.module.libraries:
-            self.report.add(judging.notation_of_a_later_version(node.name, span))
-            return _gap(span)
-        if path == ("lark",) and node.arguments is not None:
-            return self._lark(node.arguments, span)
+        notation = next((known for known in NOTATIONS if known == node.name), None)
+        if notation is not None and node.arguments is not None and not self._is_imported(path):
+            return self._external(notation, node.arguments, span)
         if len(path) == 1:
             return self._own(node, span)
         found = self.module.find_grammar(path, _head(span, node.name))
@@ -277,38 +280,60 @@ class _Resolver:
         arguments = self._arguments(signature, node, span)
         return _gap(span) if arguments is None else StandardReference(rule, dict(arguments).get("text"), span=span)
 
-    def _lark(self, arguments: tuple[Argument, ...], span: Span) -> GrammarExpression:
-        """`lark("file.lark", start: "rule")`."""
+    def _is_imported(self, path: tuple[str, ...]) -> bool:
+        """Whether an imported library offers what is also the name of a notation."""
+        library = self.module.libraries.get(path[0])
+        return library is not None and len(path) == 2 and path[1] in library.grammars
+
+    def _external(self, notation: Notation, arguments: tuple[Argument, ...], span: Span) -> GrammarExpression:
+        """`lark("file.lark", start: "rule")`, `gbnf("file.gbnf")`, `json.schema("file.json")`."""
         texts: dict[str, tree.Constant] = {}
-        for argument in arguments:
+        option = NOTATIONS[notation].option
+        for index, argument in enumerate(arguments):
             name = argument.name or "path"
-            if argument.name_span is not None and name != "start":
-                near = closest(name, ("start",))
-                shown = "lark(path, start: str)"
-                self.report.add(mistakes.unknown_parameter("lark", name, argument.name_span, near, shown))
+            if argument.name_span is not None and name != option:
+                near = closest(name, (option,))
+                shown = f"{notation}(path, {option}: str)"
+                self.report.add(mistakes.unknown_parameter(notation, name, argument.name_span, near, shown))
             elif not isinstance(argument.value, tree.Constant) or not isinstance(argument.value.value, str):
-                self.report.add(judging.bad_notation_argument("lark", argument.value.span, "this is no written text"))
+                label = "this is no written text"
+                self.report.add(judging.bad_notation_argument(notation, option, argument.value.span, label))
+            elif index and argument.name is None:
+                label = f"this needs a name: `{option}: ...`"
+                self.report.add(judging.bad_notation_argument(notation, option, argument.value.span, label))
             else:
                 texts[name] = argument.value
         if "path" not in texts:
             if not arguments:
-                self.report.add(judging.bad_notation_argument("lark", span, "the path is missing"))
+                self.report.add(judging.bad_notation_argument(notation, option, span, "the path is missing"))
             return _gap(span)
-        start = str(texts["start"].value) if "start" in texts else "start"
-        return self._lark_file(str(texts["path"].value), start, texts["path"].span, span)
+        start = self._option(notation, texts.get(option))
+        return _gap(span) if start is None else self._file(notation, start, texts["path"], span)
 
-    def _lark_file(self, path: str, rule: str, place: Span, span: Span) -> GrammarExpression:
+    def _option(self, notation: Notation, given: tree.Constant | None) -> str | None:
+        """The value of a notation's option; None after saying that it has no such value."""
+        signature = NOTATIONS[notation]
+        if given is None:
+            return signature.default
+        value = str(given.value)
+        if signature.values and value not in signature.values:
+            self.report.add(judging.bad_notation_option(signature.option, value, signature.values, given.span))
+            return None
+        return value
+
+    def _file(self, notation: Notation, rule: str, path: tree.Constant, span: Span) -> GrammarExpression:
+        name, place = str(path.value), path.span
         try:
-            file = self.module.search.file(path)
+            file = self.module.search.file(name)
         except (OSError, UnicodeDecodeError) as error:
-            self.report.add(mistakes.file_unreadable(path, place, str(error)))
+            self.report.add(mistakes.file_unreadable(name, place, str(error)))
             return _gap(span)
         if file is None:
             where = "next to the program, in the project root, and in the installed library"
-            self.report.add(mistakes.file_not_found(path, place, where))
+            self.report.add(mistakes.file_not_found(name, place, where))
             return _gap(span)
         self.module.files.append(file.path or file.name)
-        found, problems = own_grammar(file, rule)
+        found, problems = own_grammar(file, notation, rule)
         self.report.add(*problems)
         if found is None:
             return _gap(span)

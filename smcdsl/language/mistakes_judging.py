@@ -62,20 +62,15 @@ def grammar_depends_on_the_run(name: str, span: Span, definition: Span | None) -
     )
 
 
-def notation_of_a_later_version(name: str, span: Span) -> Diagnostic:
-    """`gbnf(...)` or `json.schema(...)`."""
-    return diagnostic(
-        "E0418",
-        f"`{name}(...)` is not part of this version of smcdsl",
-        span,
-        "planned for a later one",
-        help='write the grammar inline, or as a lark file: `lark("grammars/own.lark", start: "rule")`',
-    )
+def bad_notation_argument(name: str, option: str, span: Span, label: str) -> Diagnostic:
+    """`lark(...)` and the like with something other than a path and one option, both written out."""
+    takes = "a start rule" if option == "start" else f"`{option}`"
+    return diagnostic("E0304", f"`{name}` takes a path and {takes}, both as text", span, label)
 
 
-def bad_notation_argument(name: str, span: Span, label: str) -> Diagnostic:
-    """`lark(...)` with something other than a path and a start rule, both written out."""
-    return diagnostic("E0304", f"`{name}` takes a path and a start rule, both as text", span, label)
+def bad_notation_option(option: str, value: str, known: Sequence[str], span: Span) -> Diagnostic:
+    """An option of a notation with a value that it cannot have."""
+    return diagnostic("E0304", f"`{option}` cannot be `{value}`", span, f"one of {', '.join(known)}")
 
 
 # ---- potentials

@@ -1,4 +1,4 @@
-"""Grammars in `.lark` files: what their headers declare, and their rules.
+"""Grammars in files: what the headers of `.lark` files declare, and the rules of files in every notation.
 
 A header is made of comment lines that lark ignores; `smcdsl.notations.lark` documents its form. A file
 without declared grammars offers every rule by its own name.
@@ -7,15 +7,17 @@ without declared grammars offers every rule by its own name.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 
 from smcdsl.errors import CompileError, Diagnostic
 from smcdsl.library.search import LibraryFile
+from smcdsl.notations.gbnf import load_gbnf
+from smcdsl.notations.json_schema import WHITESPACE, load_json_schema
 from smcdsl.notations.lark import load_lark, read_header
 from smcdsl.program.grammar import Grammar
-from smcdsl.program.references import GrammarFile
+from smcdsl.program.references import GrammarFile, Notation
 from smcdsl.program.types import GrammarSignature
 
 
@@ -62,9 +64,27 @@ def library_grammars(file: LibraryFile, prefix: str) -> tuple[dict[str, LibraryG
     return offered, []
 
 
-def own_grammar(file: LibraryFile, start: str) -> tuple[LibraryGrammar | None, list[Diagnostic]]:
-    """`lark("file.lark", start: "rule")`, or what is wrong with the file."""
-    kept = grammar_file(file)
+@dataclass(frozen=True)
+class NotationSignature:
+    """How a notation is called: beside the path it has one option."""
+
+    option: str
+    default: str
+    values: tuple[str, ...] = ()
+    """What the option may be; empty for any text."""
+
+
+NOTATIONS: dict[Notation, NotationSignature] = {
+    "lark": NotationSignature("start", "start"),
+    "gbnf": NotationSignature("start", "root"),
+    "json.schema": NotationSignature("whitespace", "free", WHITESPACE),
+}
+"""The external notations by the names that programs call."""
+
+
+def own_grammar(file: LibraryFile, notation: Notation, start: str) -> tuple[LibraryGrammar | None, list[Diagnostic]]:
+    """`lark("file.lark", start: "rule")` and the like, or what is wrong with the file."""
+    kept = replace(grammar_file(file), notation=notation)
     try:
         grammar = load_rules(kept, start)
     except CompileError as error:
@@ -75,7 +95,12 @@ def own_grammar(file: LibraryFile, start: str) -> tuple[LibraryGrammar | None, l
 
 @lru_cache(maxsize=64)
 def load_rules(file: GrammarFile, start: str) -> Grammar:
-    """The grammar in a file, from a start rule. Raises CompileError."""
+    """The grammar in a file, from a start rule (of a JSON schema: its white space). Raises CompileError."""
+    if file.notation == "gbnf":
+        return load_gbnf(file.text, name=file.name, start=start)
+    if file.notation == "json.schema":
+        whitespace = next(known for known in WHITESPACE if known == start)
+        return load_json_schema(file.text, name=file.name, whitespace=whitespace)
     return load_lark(file.text, name=file.name, start=start, import_paths=file.import_paths)
 
 

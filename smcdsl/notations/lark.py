@@ -88,7 +88,7 @@ def _require_start(start: str, builder: GrammarBuilder, name: str) -> None:
     rules = [str(key) for key, found in builder._definitions.items() if not found.is_term and not found.params]
     if start not in rules:
         public = [rule for rule in rules if not rule.startswith("_")]
-        raise CompileError(mistakes.missing_start(start, public, f" --> {name}"))
+        raise CompileError(mistakes.missing_start(start, public, name))
 
 
 def _refuse_empty(terminals: Iterable[TerminalDef], places: _Places) -> None:
@@ -162,7 +162,7 @@ class _Places:
 
     def __init__(self, source: Source) -> None:
         self.source = source
-        self.context = f" --> {source.name}"
+        self.context = source.name
         self.definitions: dict[str, Span] = {}
         for found in _DEFINITION.finditer(source.text):
             if not source.text.startswith("//", _first_character(source.text, found.start())):

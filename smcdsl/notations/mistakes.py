@@ -67,3 +67,15 @@ def empty_terminal(name: str, span: Span | None, context: str) -> Diagnostic:
 def bad_header(reason: str, span: Span) -> Diagnostic:
     """A line that begins with `// smcdsl:` does not say something known."""
     return _diagnostic("E0415", "this `// smcdsl:` line cannot be read", span, reason, "")
+
+
+def unreadable_gbnf(reason: str, span: Span) -> Diagnostic:
+    """The file is not GBNF."""
+    return _diagnostic("E0422", "this is not a GBNF grammar", span, reason, "")
+
+
+def missing_start_rule(start: str, rules: Iterable[str], context: str) -> Diagnostic:
+    """A GBNF file without the rule to start from."""
+    known = ", ".join(rules)
+    message = f"the grammar has no rule `{start}` to start with"
+    return _diagnostic("E0422", message, None, f"its rules: {known}" if known else "it has no rules", context)

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from smcdsl.program.expressions import Expression
 from smcdsl.program.grammar import GrammarExpression
@@ -32,18 +33,25 @@ class StandardReference(GrammarExpression):
     argument: Expression | None = None
 
 
+Notation = Literal["lark", "gbnf", "json.schema"]
+"""How a grammar file is written."""
+
+
 @dataclass(frozen=True)
 class GrammarFile:
-    """A `.lark` file that was read: the name to show, its text, and where its own imports are looked for."""
+    """A grammar file that was read: the name to show, its text, and where its own imports are looked for."""
 
     name: str
     text: str
     import_paths: tuple[str, ...] = ()
+    notation: Notation = "lark"
 
 
 @dataclass(frozen=True)
 class LibraryReference(GrammarExpression):
-    """A rule of a `.lark` file: `sql.select(schema: db)`, or `lark("own.lark", start: "stmt")`.
+    """A rule of a grammar file: `sql.select(schema: db)`, `lark("own.lark", start: "stmt")`, `gbnf("own.gbnf")`.
+
+    The rule of a JSON schema is how it treats white space, as it has no names of rules to start with.
 
     `specialize` names the function that fits the grammar to its arguments when they are known:
     `module:function`, or `file.py:function` for a project's own.

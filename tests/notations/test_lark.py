@@ -242,7 +242,7 @@ def test_a_missing_start_lists_the_rules():
     (problem,) = caught.value.diagnostics
     assert problem.message == "the grammar has no rule `start` to start with"
     assert problem.facts == ("its rules: statement",)
-    assert problem.context == " --> x.lark"
+    assert problem.context == "x.lark"
 
 
 def test_rules_and_patterns_know_where_they_are_written():

@@ -84,8 +84,13 @@ class Expansion:
         self.old = self._dialect()
 
     def goal(self, pointer: str, keep: bool = True) -> Goal:
-        """The goal of one schema, trivial ones as `ANY` and `NEVER`."""
+        """The goal of one schema, or of what it refers to; trivial ones as `ANY` and `NEVER`."""
         schema = self._schema(pointer)
+        passed: set[str] = set()
+        while isinstance(schema, dict) and schema.keys() - ANNOTATIONS == {"$ref"} and pointer not in passed:
+            passed.add(pointer)
+            pointer = self.target(schema, "$ref", pointer)
+            schema = self._schema(pointer)
         if schema is True or schema == {}:
             return ANY if keep else NEVER
         if schema is False:
