@@ -131,8 +131,10 @@ def from_expression(
         TooLarge: an automaton on the way has more than `limit` states.
         RegexError: a pattern is not valid.
     """
-    if isinstance(expression, LiteralText | Pattern):
-        return _leaf_dfa(expression, limit)
+    if isinstance(expression, Automaton):
+        return from_automaton(expression)
+    if _is_closed(expression):
+        return _closed_dfa(expression, limit)
     nfa = Nfa(limit=4 * limit)
     start = nfa.state()
     rules = rules or {}
@@ -140,12 +142,28 @@ def from_expression(
     return minimized(nfa, start, end, limit)
 
 
+def _is_closed(expression: GrammarExpression) -> bool:
+    """Whether it is a literal or pattern, or made of such."""
+    match expression:
+        case LiteralText() | Pattern() | Automaton():
+            return True
+        case Concatenation(items) | Alternatives(items):
+            return len(items) < _MOST_CLOSED and all(map(_is_closed, items))
+        case Intersection(left, right) | Difference(left, right):
+            return _is_closed(left) and _is_closed(right)
+    return False
+
+
+_MOST_CLOSED = 64
+"""Longer lists are not worth their hash."""
+
+
 @lru_cache(maxsize=4096)
-def _leaf_dfa(leaf: LiteralText | Pattern, limit: int) -> Dfa:
-    """Literals and patterns, which grammars share and compile again for every vocabulary."""
+def _closed_dfa(expression: GrammarExpression, limit: int) -> Dfa:
+    """Terminals, which grammars share and compile again for every vocabulary."""
     nfa = Nfa(limit=4 * limit)
     start = nfa.state()
-    return minimized(nfa, start, Building(nfa, {}, {}, limit).add(leaf, start), limit)
+    return minimized(nfa, start, Building(nfa, {}, {}, limit).add(expression, start), limit)
 
 
 class Building:

@@ -138,9 +138,10 @@ class SubstringOf(GrammarExpression):
 
 @dataclass(frozen=True)
 class Automaton(GrammarExpression):
-    """A regular language that the compiler has already made into an automaton over bytes; no text spells it.
+    """A regular language that is already an automaton over bytes; no text spells it.
 
-    State 0 is dead. The tables are bytes, so that equal automata are equal values.
+    State 0 is dead. The tables are bytes, so that equal automata are equal values. One that is no part of
+    another expression is minimal.
     """
 
     next_state: bytes  # (S, 256) little-endian int32

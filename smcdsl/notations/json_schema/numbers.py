@@ -121,10 +121,9 @@ def expression(numbers: Numbers) -> GrammarExpression:
         found.append(Pattern(integers_between(_whole(numbers.low), _whole(numbers.high))))
     else:
         found += [Pattern(_beyond(bound, sign)) for bound, sign in ((numbers.low, 1), (numbers.high, -1)) if bound]
-    for divisor, keep in sorted(multiples):
-        if keep:
-            found.append(multiples_of(divisor))
-    result = found[0] if found else Pattern(DECIMAL)
+    found = found or [Pattern(DECIMAL)]
+    found += [multiples_of(divisor) for divisor, keep in sorted(multiples) if keep]
+    result = found[0]
     for part in found[1:]:
         result = Intersection(result, part)
     removed: list[GrammarExpression] = [multiples_of(divisor) for divisor, keep in sorted(multiples) if not keep]
@@ -244,7 +243,7 @@ def _at_most(value: Fraction, excluded: bool) -> str:
 
 @lru_cache(maxsize=256)
 def multiples_of(divisor: Fraction) -> GrammarExpression:
-    """Decimals that are multiples, as an automaton: residues of what was read, scaled to whole numbers.
+    """Decimals that are multiples, as an automaton (not a minimal one): residues of what was read, as whole numbers.
 
     A state is (residue, decimal places read); after the last place that can matter only zeros follow.
     Raises TooFine.

@@ -189,23 +189,33 @@ def _free_gadget() -> _Gadget:
 
 @lru_cache(maxsize=64)
 def lengths(least: int, most: int | None, free: bool) -> Automaton:
-    """Strings of so many characters, quotes included; a minimal automaton, built without a detour."""
+    """Strings of so many characters, quotes included; a minimal automaton, built without a detour.
+
+    There is a state for each count up to the last that matters, and for each count one copy of the gadget's
+    inner states, which lead to it.
+    """
     gadget = _free_gadget() if free else _plain_gadget()
     last = least if most is None else most
-    places = last + (most is None)  # copies of the gadget: one leads from each count to the next
-    base = 2  # 0 dead, 1 start
-    end = base + places * gadget.size + (most is not None)
+    inner = gadget.size - 1
+    loops = most is None
+    copies = max(last, 1) if loops else last
+    counts = 2  # 0 dead, 1 start; then the counts from 0 to `last`, the copies, and the end
+    first_copy = counts + last + 1
+    end = first_copy + copies * inner
     table = np.zeros((end + 1, 256), dtype="<i4")
-    table[1, ord('"')] = base
     block = np.zeros((gadget.size, 256), dtype=np.int64)
     for state, low, high, target in gadget.edges:
-        block[state, low : high + 1] = target if target >= 0 else -1
-    for place in range(places):
-        first = base + place * gadget.size
-        following = first if most is None and place == last else first + gadget.size
-        table[first : first + gadget.size] = np.where(block < 0, following, np.where(block > 0, block + first, 0))
-    counts = np.arange(least, last + 1)
-    table[base + counts * gadget.size, ord('"')] = end
+        block[state, low : high + 1] = target
+    table[1, ord('"')] = counts
+    table[counts + least : counts + last + 1, ord('"')] = end
+    for copy in range(copies):
+        count = min(copy + 1, last)  # to which this copy leads
+        shift = first_copy + copy * inner - 1
+        rows = np.where(block < 0, counts + count, np.where(block > 0, block + shift, 0))
+        table[first_copy + copy * inner : first_copy + (copy + 1) * inner] = rows[1:]
+        sources = {copy, count} if loops and count == last else {copy}
+        for source in sources:
+            table[counts + source] += rows[0].astype("<i4")
     accepting = np.zeros(end + 1, dtype=np.uint8)
     accepting[end] = 1
     return Automaton(table.tobytes(), accepting.tobytes(), 1)
