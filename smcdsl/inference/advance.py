@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from smcdsl.errors import Diagnostic, Label, ModelError, Span, UsageError
+from smcdsl.inference.collapse import Change
 from smcdsl.inference.judgement import (
     Calling,
     Refusals,
@@ -139,7 +140,7 @@ class Death:
 
 @dataclass(frozen=True)
 class Arrival:
-    """Where a particle stands after `advance`; `log_weight` is to be added to its weight."""
+    """Where a particle stands after `advance`; `log_weight` is to be added to its weight; what factors changed."""
 
     status: int
     frame: int
@@ -147,6 +148,7 @@ class Arrival:
     state: int
     log_weight: float
     death: Death | None = None
+    changes: tuple[Change, ...] = ()
 
 
 @dataclass
@@ -163,6 +165,12 @@ class _Course:
     pending: bytes = b""
     skip: int = 0
     turn_ended: bool = False
+    changes: dict[int, Change] = field(default_factory=dict)
+
+    def change(self, factor: int, log_weight: float, place: str) -> None:
+        """Remember by how much a factor changes the weight with previews."""
+        before = self.changes[factor].log_weight if factor in self.changes else 0.0
+        self.changes[factor] = Change(factor, before + log_weight, place)
 
 
 @dataclass
@@ -247,7 +255,7 @@ class Interpreter:
         self._flush(course)
         assert not course.previews, "a preview is left in the weight"
         frame = self.frames.number(Frame(course.position, course.environment, course.roles))
-        return Arrival(FINISHED, frame, course.prefix, 0, course.log_weight)
+        return Arrival(FINISHED, frame, course.prefix, 0, course.log_weight, changes=tuple(course.changes.values()))
 
     def _execute(self, instruction: Instruction, course: _Course) -> Calling[Arrival | None]:
         match instruction:
@@ -443,7 +451,8 @@ class Interpreter:
         )
         boundaries = () if hole is None else tuple(self.automata[hole.automaton].boundaries)
         number = self.frames.number(frame, boundaries)
-        return Arrival(RUNNING, number, course.prefix, state, course.log_weight)
+        changes = tuple(course.changes.values())
+        return Arrival(RUNNING, number, course.prefix, state, course.log_weight, changes=changes)
 
     def _check_length(self, course: _Course, span: Span | None) -> None:
         length = int(self.prefixes.lengths[course.prefix])
@@ -511,8 +520,9 @@ class Interpreter:
 
     def _judge(self, factor: PlannedFactor, course: _Course) -> Calling[Arrival | None]:
         """The final value of a factor; its preview leaves the weight."""
-        course.previews.pop(factor.index, None)
+        preview = course.previews.pop(factor.index, 0.0)
         if not self.applies_factors or factor.verb == "guide":
+            course.change(factor.index, -preview, "at the end")
             return None
         environment = self.environments[course.environment]
         if factor.each is None:
@@ -522,6 +532,7 @@ class Interpreter:
                 self._confirm(factor, environment)
         else:
             verdict, place = yield from self._judge_each(factor, course)
+        course.change(factor.index, verdict.log_weight - preview, place)
         course.log_weight += verdict.log_weight
         if course.log_weight > -math.inf:
             return None
@@ -605,9 +616,10 @@ class Interpreter:
         if environment is None or length is None:
             return Verdict(0.0), ""
         verdict = yield from weigh(factor, environment, {write.name})
-        course.previews[factor.index] = verdict.log_weight
         number = sum(site.rule in watch.boundaries for site in sites)
         place = f"at {watch.boundaries[0]} {number} of `{write.name}`" if number else f"in `{write.name}`"
+        course.change(factor.index, verdict.log_weight - course.previews.get(factor.index, 0.0), place)
+        course.previews[factor.index] = verdict.log_weight
         if verdict.log_weight == -math.inf and factor.verb == "require":
             self.refusals.remember(factor, write.name, environment, whole_characters(text[:length]))
         return verdict, place
@@ -636,11 +648,15 @@ class Interpreter:
             environment[factor.each.variable] = text[start:end].decode()
             unfinished = frozenset() if watch.keeps else frozenset({write.name})
             verdict = yield from weigh(factor, environment, unfinished)
+            place = f"at {rule} {count} of `{write.name}`"
             if verdict.log_weight == -math.inf:
-                return verdict, f"at {rule} {count} of `{write.name}`"
+                course.change(factor.index, -math.inf, place)
+                return verdict, place
             total += verdict.log_weight
             if watch.keeps:
                 course.judged |= {key}
+        before = 0.0 if watch.keeps else course.previews.get(factor.index, 0.0)
+        course.change(factor.index, total - before, f"at {rule} {len(spans)} of `{write.name}`")
         if watch.keeps:
             course.log_weight += total
         else:
@@ -664,7 +680,7 @@ class Interpreter:
     def _dead(self, factor: PlannedFactor, course: _Course, place: str, text: str, verdict: Verdict) -> Arrival:
         frame = self.frames.number(Frame(course.position, course.environment, course.roles))
         death = Death(factor.index, place, text, verdict.calls)
-        return Arrival(DEAD, frame, course.prefix, 0, -math.inf, death)
+        return Arrival(DEAD, frame, course.prefix, 0, -math.inf, death, tuple(course.changes.values()))
 
 
 def _nothing_follows(span: Span) -> UsageError:

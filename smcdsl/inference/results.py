@@ -13,11 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from smcdsl.errors import BudgetExceeded, Diagnostic, Label, NoSurvivors, SmcdslError
+from smcdsl.inference.collapse import FEWEST, NO_FACTOR, is_heavy
 from smcdsl.inference.judgement import value_of
 from smcdsl.inference.particles import DEAD, FINISHED
 from smcdsl.inference.posterior import ParticleView, Posterior, evidence
 from smcdsl.inference.sampler import BUDGET, CAUSES, Sampler
 from smcdsl.inference.settings import BIASED, Settings
+from smcdsl.plan import PlannedFactor
+from smcdsl.program.expressions import Binary, Constant
 
 
 class Reader:
@@ -128,20 +131,47 @@ def judged(posterior: Posterior, sampler: Sampler, group: int, settings: Setting
     if not (posterior.log_weights > -np.inf).any():
         failure = NoSurvivors(_no_survivors(sampler, group), posterior.deaths, posterior)
         return replace(posterior, failure=failure)
-    largest = float(posterior.normalized_weights.max())
-    if largest > 0.95 and posterior.num_particles >= 4:
-        return replace(posterior, warnings=(_collapsed(posterior, largest),))
+    if is_heavy(posterior.log_weights) and posterior.num_particles >= FEWEST:
+        collapse = sampler.collapses.last.get(group)
+        cause = None
+        if collapse is not None and collapse.factor != NO_FACTOR:
+            cause = sampler.interpreter.plan.factors[collapse.factor], collapse.place
+        return replace(posterior, warnings=(_collapsed(posterior, cause),))
     return posterior
 
 
-def _collapsed(posterior: Posterior, largest: float) -> Diagnostic:
+def _collapsed(posterior: Posterior, cause: tuple[PlannedFactor, str] | None) -> Diagnostic:
+    """R0902, with the factor that did it and where."""
+    largest = float(posterior.normalized_weights.max())
     size = f"effective sample size {posterior.ess:.2f} of {posterior.num_particles}"
+    note = "no factor did this: the grammar forbids most of what the model would write"
+    advice = "try more particles, or a prompt that says what the answer looks like"
+    if cause is not None:
+        factor, place = cause
+        line, _ = factor.span.source.position(factor.span.start)
+        where = place if place == "at the end" or not place.startswith("at ") else f"site {place.removeprefix('at ')}"
+        words = replace(factor, boundaries=(), each=None)
+        note = f"the weight collapsed at `{words}` (line {line}){', ' if where else ''}{where}"
+        advice = f"try {_weaker(factor)}more particles, or a preview at an earlier boundary"
     return Diagnostic(
         "R0902",
         f"one particle carries {100 * largest:.0f} % of the weight",
         facts=(f"{size}; the posterior below is close to a single guess",),
-        help="try weaker factors, more particles, or a preview at an earlier boundary",
+        notes=(note,),
+        help=advice,
     )
+
+
+def _weaker(factor: PlannedFactor) -> str:
+    """The power to try for a `score`."""
+    if factor.verb != "score":
+        return ""
+    match factor.expression:
+        case Binary(operator="^", right=Constant(value=int() | float() as power)) if power > 1:
+            return "`^ 1`, "
+        case Binary(operator="^", right=Constant(value=int() | float() as power)):
+            return f"`^ {power / 2:g}`, "
+    return "`^ 0.5`, "
 
 
 def _out_of_budget(posterior: Posterior, sampler: Sampler, group: int, settings: Settings) -> Diagnostic:

@@ -23,6 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from smcdsl.inference.advance import Arrival, Death, Interpreter
+from smcdsl.inference.collapse import FEWEST, Collapses, is_heavy
 from smcdsl.inference.draws import Draws, Purpose
 from smcdsl.inference.events import Died, Event, Listener, Resampled, Site
 from smcdsl.inference.factors import DeadlinePassed, PotentialCalls, Request
@@ -96,6 +97,7 @@ class Sampler:
     tokens: NDArray[np.int64] = field(init=False)
     deaths: NDArray[np.int64] = field(init=False)
     last_deaths: dict[tuple[int, int], Death] = field(default_factory=dict)
+    collapses: Collapses = field(default_factory=Collapses)
     first_prefixes: NDArray[np.int64] = field(init=False)
     barriers: NDArray[np.int64] = field(init=False)
     arrivals: dict[tuple[int, int], tuple[Arrival, Counter[str]]] = field(default_factory=dict)
@@ -294,7 +296,9 @@ class Sampler:
         if not len(ready):
             return
         slots = particles.slots_of(ready).ravel()
-        self._advance(slots[particles.status[slots] == WAITING])
+        before = self.total_log_weights()[ready]
+        waiting = slots[particles.status[slots] == WAITING]
+        self._note_collapses(ready, before, waiting, *self._advance(waiting))
         self.barriers[ready] += 1
         begun = ready[self.barriers[ready] == 1]
         self.first_prefixes[begun] = particles.prefixes[begun * particles.num_particles]
@@ -302,8 +306,33 @@ class Sampler:
             self._tell_sites(ready)
         self._resample(ready)
 
-    def _advance(self, slots: NDArray[np.int64]) -> None:
-        """Take waiting particles through the plan to where each next needs the model; equal ones together."""
+    def _note_collapses(
+        self,
+        groups: NDArray[np.int64],
+        before: NDArray[np.float64],
+        slots: NDArray[np.int64],
+        arrivals: list[Arrival],
+        rows: NDArray[np.int64],
+    ) -> None:
+        """Remember the factors that leave one particle with nearly all the weight."""
+        size = self.particles.num_particles
+        if size < FEWEST:
+            return
+        after = self.total_log_weights()[groups]
+        for line in np.flatnonzero(is_heavy(before) | is_heavy(after)).tolist():
+            group = int(groups[line])
+            own = np.flatnonzero(slots // size == group)
+            changes = [()] * size
+            for slot, row in zip(slots[own].tolist(), rows[own].tolist()):
+                changes[slot % size] = arrivals[row].changes
+            self.collapses.note(group, before[line], after[line], changes)
+
+    def _advance(self, slots: NDArray[np.int64]) -> tuple[list[Arrival], NDArray[np.int64]]:
+        """Take waiting particles through the plan to where each next needs the model; equal ones together.
+
+        Returns:
+            Distinct arrivals, and which of them is each slot's.
+        """
         particles = self.particles
         frames, prefixes = particles.frames[slots], particles.prefixes[slots]
         keys = frames * len(self.interpreter.prefixes) + prefixes
@@ -330,6 +359,7 @@ class Sampler:
         for row, arrival in enumerate(arrivals):
             if arrival.death is not None:
                 self._bury(slots[rows == row], arrival.death)
+        return arrivals, rows
 
     def _bury(self, slots: NDArray[np.int64], death: Death) -> None:
         particles, cause = self.particles, len(CAUSES) + death.factor
@@ -426,6 +456,7 @@ class Sampler:
         previews = self.interpreter.frames.previews[particles.frames[slots.ravel()]]
         particles.log_weights[slots.ravel()] = means - previews
         self.resamplings[groups] += 1
+        self.collapses.levelled(groups.tolist())
         self.session.retain(np.unique(particles.prefixes[particles.status == RUNNING]))
         if self.listener is not None:
             for group, own in zip(groups.tolist(), ancestors.tolist(), strict=True):

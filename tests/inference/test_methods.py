@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -299,6 +300,60 @@ def test_one_heavy_particle_is_warned_about() -> None:
     for posterior in warned:
         assert posterior.warnings[0].code == "R0902"
         assert posterior.normalized_weights.max() > 0.95
+
+
+ALL_SHORT = {"q": language(["".join(letters) for n in range(1, 4) for letters in product("ab", repeat=n)])}
+NO_FACTOR = "no factor did this: the grammar forbids most of what the model would write"
+
+
+def collapse_notes(functions: Functions, *factors: Any, languages: Any = ALL_SHORT, **settings: Any) -> set[str]:
+    made = simple(functions, *factors)
+    runs = results(made, toy(["a", "b"], seed=11), languages, functions, seeds=range(60), particles=4, **settings)
+    return {note for posterior in runs for warning in posterior.warnings for note in warning.notes}
+
+
+def test_a_collapse_is_laid_to_the_steepest_factor() -> None:
+    functions = Functions()
+    flat = functions.add("flat", lambda q: math.exp(-0.1 * len(q)))
+    steep = functions.add("steep", lambda q: math.exp(-20 * q.count("b")), prefix="any")
+    factors = [factor("score", flat("q")), factor("score", steep("q"), "q.token"), factor("score", flat("q"))]
+    assert collapse_notes(functions, *factors, method="is") == {
+        "the weight collapsed at `score steep` (line 1), at the end"
+    }
+    # With previews the first letters tell.
+    assert collapse_notes(functions, *factors, ess_threshold=0.0) == {
+        "the weight collapsed at `score steep` (line 1), in `q`",
+        "the weight collapsed at `score steep` (line 1), at the end",
+    }
+
+
+def test_a_collapse_by_deaths_is_laid_to_what_removed_the_others() -> None:
+    functions = Functions()
+    short = functions.add("short", lambda q: len(q) < 2, BOOL)
+    flat = functions.add("flat", lambda q: math.exp(-0.1 * len(q)))
+    assert collapse_notes(functions, factor("require", short("q")), factor("score", flat("q"))) == {
+        "the weight collapsed at `require short` (line 1), at the end"
+    }
+
+
+def test_a_collapse_that_no_factor_made_says_so() -> None:
+    languages = {"q": language(["aaaaaaaaaaaaaaaaaaaaa", "bbbbbbbbbbbbbbbbbbbbb", "b"])}
+    flat = Functions().add("flat", lambda q: 1.0)
+    for factors in ([], [factor("score", flat("q"))]):
+        functions = Functions()
+        functions.add("flat", lambda q: 1.0)
+        assert collapse_notes(functions, *factors, languages=languages, method="is") == {NO_FACTOR}
+
+
+def test_the_warning_advises_a_lower_power() -> None:
+    functions = Functions()
+    steep = functions.add("steep", lambda q: math.exp(-20 * len(q)))
+    advice = set()
+    for power in (3, 1, 0.5):
+        made = simple(functions, factor("score", binary(steep("q"), "^", constant(power))))
+        runs = results(made, toy(["a", "b"], seed=11), ALL_SHORT, functions, seeds=range(20), particles=4)
+        advice |= {warning.help.split(",")[0] for posterior in runs for warning in posterior.warnings}
+    assert advice == {"try `^ 1`", "try `^ 0.5`", "try `^ 0.25`"}
 
 
 def test_settings_take_overrides() -> None:
