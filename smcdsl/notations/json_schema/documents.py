@@ -10,12 +10,14 @@ import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from fractions import Fraction
 from functools import lru_cache
 from typing import Any
 from urllib.parse import unquote, urldefrag, urljoin
 
 from smcdsl.errors import CompileError, Source, Span
 from smcdsl.notations.json_schema import mistakes
+from smcdsl.notations.json_schema.numbers import MOST_DIGITS
 
 IN_MAPS = ("properties", "patternProperties", "$defs", "definitions", "dependentSchemas")
 IN_LISTS = ("allOf", "anyOf", "oneOf", "prefixItems")
@@ -42,6 +44,14 @@ class Decimal:
     """A number of the document with all its digits."""
 
     text: str
+
+    @property
+    def value(self) -> Fraction:
+        """The number; one with an enormous exponent is cut down to what is still too large or small for anything."""
+        exponent = self.text.lower().partition("e")[2]
+        if exponent and abs(int(exponent)) > MOST_DIGITS:
+            return Fraction(0) if self.text.startswith("0e") else Fraction(10) ** (MOST_DIGITS + 1)
+        return Fraction(self.text)
 
 
 class RepeatedName(ValueError):

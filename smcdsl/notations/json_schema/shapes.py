@@ -87,6 +87,8 @@ class Objects:
 
 
 Shape: TypeAlias = Null | Booleans | Numbers | Strings | Arrays | Objects
+Shapes: TypeAlias = tuple[Shape, ...]
+"""Their union."""
 
 
 @dataclass(frozen=True)
@@ -191,4 +193,13 @@ def _objects(left: Objects, right: Objects) -> Objects | None:
         return None
     if any(properties.get(name, ANY) >= NEVER for name in found.required):
         return None
+    return found
+
+
+def merged(shapes: Shapes) -> Shapes:
+    """Shapes that say more than another of their type are left out where that is plain to see."""
+    found = tuple(dict.fromkeys(shapes))
+    for bare in ALL:
+        if bare in found:
+            found = (*(shape for shape in found if type(shape) is not type(bare)), bare)
     return found
