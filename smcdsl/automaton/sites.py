@@ -87,7 +87,9 @@ class _SiteParser:
             state, terminal, end = self._lexeme(text, position, run.state)
             unfinished = state != 0 and not complete
             if unfinished and not self._is_final(state):
-                candidates = self._lexer.alive[state] | (1 << terminal if terminal >= 0 else 0)
+                candidates = self._lexer.alive[state]
+                if terminal >= 0 and (end == len(text) or self._is_undecided(text)):
+                    candidates |= 1 << terminal
                 return run.sites + self._agreed(run, candidates)
             if position == len(text) or terminal < 0:
                 break
@@ -149,6 +151,13 @@ class _SiteParser:
             if self._lexer.accepting[state]:
                 terminal, end = self._lexer.accepts(state)[0], i + 1
         return (state if position < len(text) else 0), terminal, end
+
+    def _is_undecided(self, text: bytes) -> bool:
+        """Whether the last lexeme may have ended before the end of the text."""
+        configuration = self._recognizer.start
+        for byte in text:
+            configuration = self._recognizer.step(configuration, byte)
+        return any(hypothesis.obligations for hypothesis in self._recognizer.content(configuration)[1])
 
     def _is_final(self, state: int) -> bool:
         """Whether a lexeme in this state is complete and cannot become longer."""

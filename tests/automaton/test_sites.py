@@ -120,6 +120,18 @@ def test_sites_are_noticed_when_a_longer_lexeme_turns_out_not_to_come(policy, to
     assert notice(automaton, state, vocabulary.token_bytes.index(token.encode())) == {"one"}
 
 
+def test_a_lexeme_that_can_only_go_on_makes_sites_certain():
+    # After `.1` the dot was no lexeme, although it is one and `.1.1` is not complete.
+    text = "// smcdsl: lexing contextual\n// smcdsl: boundaries two\n"
+    text += 'start: DOTS | two LONG | DOT A\ntwo: A?\nDOTS: ".."\nLONG: ".1.1"\nDOT: "."\nA: "a"\n'
+    vocabulary = small_vocabulary([b".", b"1", b"a"])
+    automaton = TokenAutomaton(compile_grammar(load_lark(text, name="g", start="start"), vocabulary), None)
+    dot = step(automaton, automaton.start, 0)
+    assert automaton.sites(b".", False) == ()
+    assert notice(automaton, dot, 1) == {"two"}
+    assert automaton.sites(b".1", False) == (("two", 0, 0),)
+
+
 def inline(**rules):
     return Grammar("g", "start", rules, boundaries=tuple(rules))
 
