@@ -83,7 +83,8 @@ class Posterior:
     @property
     def ess(self) -> float:
         """Effective sample size over all slots."""
-        return float(effective_sample_size(self.log_weights)) if len(self.log_weights) else 0.0
+        size = float(effective_sample_size(self.log_weights)) if len(self.log_weights) else 0.0
+        return min(size, float(len(self.log_weights)))
 
     @property
     def expected_tries(self) -> float | None:
@@ -107,7 +108,8 @@ class Posterior:
         found = [
             WeightedValue(
                 self.values[own[0]],
-                float(weights[own].sum()),
+                # Rounded weights may sum to a little more than one.
+                min(float(weights[own].sum()), 1.0),
                 float(log_sum_exp(self.log_weights[own])) - math.log(len(weights)),
             )
             for own in slots.values()

@@ -112,9 +112,10 @@ class _Frame:
         """The whole frame."""
         lines = [self._headline(), *self._places()]
         lines += [self._gutter(None, "=") + " " + escape(fact) for fact in self.diagnostic.facts]
-        for note in self.diagnostic.notes:
-            lines += self._remark("note", note)
-        return "\n".join(line.rstrip() for line in (*lines, *self._help()))
+        notes = [line for note in self.diagnostic.notes for line in self._remark("note", note)]
+        # What was typed is mended first; the notes then tell of what it belongs to.
+        rest = (*self._help(), *notes) if self.diagnostic.context else (*notes, *self._help())
+        return "\n".join(line.rstrip() for line in (*lines, *rest))
 
     def _headline(self) -> str:
         kind = self.diagnostic.severity

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from dataclasses import replace
 from itertools import product
 from typing import Any
 
@@ -354,6 +355,21 @@ def test_the_warning_advises_a_lower_power() -> None:
         runs = results(made, toy(["a", "b"], seed=11), ALL_SHORT, functions, seeds=range(20), particles=4)
         advice |= {warning.help.split(",")[0] for posterior in runs for warning in posterior.warnings}
     assert advice == {"try `^ 1`", "try `^ 0.5`", "try `^ 0.25`"}
+
+
+def test_a_probability_never_exceeds_one() -> None:
+    functions = Functions()
+    for count in (3, 6, 7, 11, 13):
+        weigh = functions.add("weigh", lambda q: 0.1 + len(q) / 7)
+        made = simple(functions, factor("score", weigh("q")))
+        runs = results(
+            made, toy(["a", "b"], seed=4), ALL_SHORT, functions, seeds=range(8), particles=count, method="is"
+        )
+        for posterior in runs:
+            assert posterior.ess <= count
+            same = replace(posterior, values=("x",) * count)
+            assert [item.probability for item in same.support] == [pytest.approx(1, abs=1e-12)]
+            assert same.support[0].probability <= 1
 
 
 def test_settings_take_overrides() -> None:

@@ -106,9 +106,9 @@ def test_context_facts_notes_and_help_without_a_place_in_a_text():
         "error[E0802]: `shop.csv` is not a SQLite database\n"
         " --> -i db=shop.csv\n"
         "  = the file starts with `id,name,pri`; SQLite files start with `SQLite format 3`\n"
+        "help: import it first\n"
         "note: one\n"
-        "      two\n"
-        "help: import it first"
+        "      two"
     )
 
 
