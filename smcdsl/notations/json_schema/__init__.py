@@ -122,7 +122,7 @@ class _Assembly:
 
     def _rule_of(self, symbol: Symbol) -> str | None:
         if isinstance(symbol, Value):
-            return self.writer.name(symbol.goal)
+            return None if self.writer.lexeme_of(symbol.goal) is not None else self.writer.name(symbol.goal)
         return symbol if isinstance(symbol, str) and symbol not in _FIXED else None
 
     def _sequence(self, alternative: Alternative) -> GrammarExpression:
@@ -130,6 +130,8 @@ class _Assembly:
         return parts[0] if len(parts) == 1 else Concatenation(parts)
 
     def _symbol(self, symbol: Symbol) -> GrammarExpression:
+        if isinstance(symbol, Value):
+            symbol = self.writer.lexeme_of(symbol.goal) or symbol
         if isinstance(symbol, Lexeme):
             atoms = self.writer.atoms.get(symbol.language) or languages.alone(symbol.language)
             found = tuple(Reference((self._atom(atom),)) for atom in atoms)

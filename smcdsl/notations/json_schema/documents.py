@@ -47,10 +47,11 @@ class Decimal:
 
     @property
     def value(self) -> Fraction:
-        """The number; one with an enormous exponent is cut down to what is still too large or small for anything."""
-        exponent = self.text.lower().partition("e")[2]
-        if exponent and abs(int(exponent)) > MOST_DIGITS:
-            return Fraction(0) if self.text.startswith("0e") else Fraction(10) ** (MOST_DIGITS + 1)
+        """The number; one with an enormous exponent becomes one that is still too large or small to be spelled."""
+        mantissa, _, exponent = self.text.lower().partition("e")
+        if exponent and abs(int(exponent)) > 2 * MOST_DIGITS + len(mantissa):
+            power = (MOST_DIGITS + 1) * (1 if int(exponent) > 0 else -1)
+            return Fraction(mantissa) and Fraction(10) ** power * (-1 if mantissa.startswith("-") else 1)
         return Fraction(self.text)
 
 

@@ -20,7 +20,7 @@ from typing import Any
 from urllib.parse import urldefrag
 
 from smcdsl.errors import CompileError, Diagnostic
-from smcdsl.notations.json_schema import mistakes, texts
+from smcdsl.notations.json_schema import mistakes, numbers, texts
 from smcdsl.notations.json_schema.documents import Decimal, Document, escaped
 from smcdsl.notations.json_schema.keywords import KEYWORDS, PARTNERS, but_objects
 from smcdsl.notations.json_schema.shapes import (
@@ -184,7 +184,15 @@ class Expansion:
         """A keyword that is a number."""
         if not isinstance(schema[keyword], Decimal):
             raise self.bad(pointer, keyword, "a number")
+        self.check_spelling(schema[keyword], keyword, pointer)
         return schema[keyword].value
+
+    def check_spelling(self, number: Decimal, keyword: str, pointer: str) -> None:
+        """Refuse numbers that nobody writes out."""
+        try:
+            numbers.spelled(number.value)
+        except numbers.TooFine as error:
+            raise self.refuse(pointer, keyword, str(error)) from error
 
     def count(self, schema: Mapping[str, Any], keyword: str, pointer: str) -> int:
         """A keyword that counts."""

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from smcdsl.notations.json_schema import numbers, regexes, texts
 from smcdsl.notations.json_schema.documents import Decimal
-from smcdsl.notations.json_schema.formats import FORMATS, HINTS, HOSTNAME_LENGTH, INTEGER_RANGES
+from smcdsl.notations.json_schema.formats import FORMATS, HINTS, INTEGER_RANGES, NARROWED
 from smcdsl.notations.json_schema.numbers import Numbers
 from smcdsl.notations.json_schema.shapes import (
     ALL,
@@ -74,8 +74,11 @@ def _not_type(expansion: Expansion, schema: Mapping[str, Any], pointer: str) -> 
     return tuple(kept)
 
 
-def _of_values(expansion: Expansion, values: list[Any]) -> Shapes:
+def _of_values(expansion: Expansion, values: list[Any], pointer: str, keyword: str) -> Shapes:
     found: list[Shape] = []
+    for value in values:
+        if isinstance(value, Decimal):
+            expansion.check_spelling(value, keyword, pointer)
     if any(value is None for value in values):
         found.append(Null())
     if flags := frozenset(value for value in values if isinstance(value, bool)):
@@ -99,6 +102,8 @@ def _of_no_values(expansion: Expansion, values: list[Any], pointer: str, keyword
     for value in values:
         if isinstance(value, list | dict):
             raise expansion.refuse(pointer, keyword, "a negated array or object has no grammar")
+        if isinstance(value, Decimal):
+            expansion.check_spelling(value, keyword, pointer)
     found: list[Shape] = [] if any(value is None for value in values) else [Null()]
     flags = frozenset({False, True}) - {value for value in values if isinstance(value, bool)}
     if flags:
@@ -111,7 +116,7 @@ def _of_no_values(expansion: Expansion, values: list[Any], pointer: str, keyword
 def _enum(expansion: Expansion, schema: Mapping[str, Any], pointer: str) -> Shapes:
     if not isinstance(schema["enum"], list):
         raise expansion.bad(pointer, "enum", "a list")
-    return _of_values(expansion, schema["enum"])
+    return _of_values(expansion, schema["enum"], pointer, "enum")
 
 
 def _not_enum(expansion: Expansion, schema: Mapping[str, Any], pointer: str) -> Shapes:
@@ -121,7 +126,7 @@ def _not_enum(expansion: Expansion, schema: Mapping[str, Any], pointer: str) -> 
 
 
 def _const(expansion: Expansion, schema: Mapping[str, Any], pointer: str) -> Shapes:
-    return _of_values(expansion, [schema["const"]])
+    return _of_values(expansion, [schema["const"]], pointer, "const")
 
 
 def _not_const(expansion: Expansion, schema: Mapping[str, Any], pointer: str) -> Shapes:
@@ -222,8 +227,7 @@ def _format(expansion: Expansion, schema: Mapping[str, Any], pointer: str) -> Sh
     if name in INTEGER_RANGES:
         low, high = INTEGER_RANGES[name]
         return (*_but(Numbers), Numbers((Fraction(low), False), (Fraction(high), False)))
-    most = HOSTNAME_LENGTH if name == "hostname" else None
-    return (*_but(Strings), Strings(most=most, patterns=frozenset({("format", name, True)})))
+    return (*_but(Strings), Strings(patterns=frozenset({("format", name, True)})))
 
 
 def _not_format(expansion: Expansion, schema: Mapping[str, Any], pointer: str) -> Shapes:
@@ -233,8 +237,9 @@ def _not_format(expansion: Expansion, schema: Mapping[str, Any], pointer: str) -
     if name in INTEGER_RANGES:
         low, high = INTEGER_RANGES[name]
         return (Numbers(high=(Fraction(low), True)), Numbers(low=(Fraction(high), True)))
-    other: Shapes = (Strings(patterns=frozenset({("format", name, False)})),)
-    return (*other, Strings(least=HOSTNAME_LENGTH + 1)) if name == "hostname" else other
+    if name in NARROWED:
+        raise expansion.refuse(pointer, "format", f"not every `{name}` is in its grammar, so its negation is not known")
+    return (Strings(patterns=frozenset({("format", name, False)})),)
 
 
 # ---- arrays

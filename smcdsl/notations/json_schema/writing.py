@@ -264,6 +264,15 @@ class Writer:
             self.names[goal] = self._free(_name_of(goal))
         return self.names[goal]
 
+    def lexeme_of(self, goal: Goal) -> Symbol | None:
+        """The one lexeme that a goal is, if its rule has no name that a program may use."""
+        choices = self.choices.get(goal)
+        if choices is None or choices.objects or choices.arrays or not self.name(goal).startswith("_"):
+            return None
+        found: list[Symbol] = [*choices.words]
+        found += [Lexeme(part) for part in (choices.strings, choices.numbers) if not part.is_empty]
+        return found[0] if len(found) == 1 else None
+
     def _free(self, name: str) -> str:
         found, number = name, 2
         while found in self.taken:

@@ -1,0 +1,1 @@
+"""Data of the mask benchmark, and what writes it."""
