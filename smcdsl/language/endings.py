@@ -1,7 +1,8 @@
 """What stands before and after each hole: whether the model can know where to stop (E0606, E0607, W0408, W0603).
 
-Statements are walked backwards, carrying what comes next. A branch is settled when the hole starts
-unless its condition depends on the hole, so its arms are looked at one by one.
+Statements are walked backwards, carrying what comes next. Something given must stand between a hole and the next
+hole or branch (language reference, 2.2.3). How often a loop runs is settled when a hole before it starts, unless that
+depends on the hole; so what the next round and the end of the loop begin with is looked at one by one.
 """
 
 from __future__ import annotations
@@ -50,11 +51,12 @@ class _Hole:
 
 @dataclass(frozen=True)
 class _Fork:
-    """One of several things comes; which one depends on these names."""
+    """One of several things comes; which one depends on these names. `is_branch` if an `if` decides, not a loop."""
 
     names: frozenset[str]
     span: Span
     arms: tuple[_Next, ...]
+    is_branch: bool = False
 
 
 _Next = _End | _Given | _Inserted | _Hole | _Fork
@@ -123,7 +125,7 @@ class _Walk:
                 if then == otherwise == following:
                     return following
                 word = Span(statement.span.source, statement.span.start, statement.span.start + len("if"))
-                return _Fork(free_names(statement.condition), word, (then, otherwise))
+                return _Fork(free_names(statement.condition), word, (then, otherwise), True)
             case st.Loop():
                 return self._loop(statement, following)
             case st.Break():
@@ -179,9 +181,10 @@ class _Walk:
             case _Inserted(names=names, span=span) if names & unknown:
                 self.report.add(wording.unsettled_end(hole.name_span, True, span, f"this depends on `{hole.name}`"))
                 return False
-            case _Fork(names=names, span=span, arms=arms):
-                if names & unknown and any(not isinstance(arm, _End) for arm in arms):
-                    self.report.add(wording.unsettled_end(hole.name_span, True, span, "two different continuations"))
+            case _Fork(names=names, span=span, arms=arms, is_branch=is_branch):
+                depends = bool(names & unknown)
+                if (depends or is_branch) and any(not isinstance(arm, _End) for arm in arms):
+                    self.report.add(wording.unsettled_end(hole.name_span, depends, span, "two different continuations"))
                     return False
                 return all(self._settled(hole, arm, unknown) for arm in arms)
             case _:
