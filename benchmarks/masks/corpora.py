@@ -79,8 +79,14 @@ def outside_parser_accepts(language: str, text: str) -> bool:
 
 @cache
 def lark_parser(language: str) -> lark.Lark:
-    """Lark's own parser for the language's grammar file."""
-    return lark.Lark(grammar_text(language), parser="lalr", lexer="basic")
+    """Lark's own parser for the language's grammar file.
+
+    Lark reserves a keyword in any case only if the pattern of names is marked as such, too.
+    """
+    text = grammar_text(language)
+    if '"i' in text:
+        text = re.sub(r"^(NAME: /.*/)$", r"\1i", text, flags=re.MULTILINE)
+    return lark.Lark(text, parser="lalr", lexer="basic")
 
 
 def lark_accepts(language: str, text: str) -> bool:

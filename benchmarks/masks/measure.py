@@ -129,7 +129,7 @@ def _replay_peer(result: Singles, name: str, engine: Engine, number: int, text: 
     try:
         result.peers[name].add(number, replay(engine, text, cost))
     except ValueError as error:
-        result.refused[name] = f"text {number}: {error}"
+        result.refused[name] = f"text {number}: {str(error).splitlines()[0][:120]}"
     return time.thread_time() - began
 
 

@@ -146,7 +146,6 @@ def agreement(comparisons: Sequence[Comparison]) -> str:
         if comparison.refused:
             lines.append(f"{comparison.language}, {comparison.peer}: {comparison.refused}")
         for (who, reason), count in comparison.reasons.most_common():
-            only = "smcdsl" if who == "ours" else "peer"
-            lines.append(f"{comparison.language}, {comparison.peer}, only {only}: {reason}, {count:,} tokens")
+            lines.append(f"{comparison.language}, {comparison.peer}, only {who}: {reason}, {count:,} examined tokens")
             lines += [f"    {prefix!r} + {token!r}" for prefix, token in comparison.samples.get((who, reason), [])]
     return "\n".join(lines)
