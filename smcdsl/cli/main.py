@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from typing import Any, NoReturn
@@ -122,7 +123,21 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     # Read when numpy is imported. The embedded model's products are too small for two threads, which then
     # spin against each other; torch has its own threads.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # not if started with Ctrl-C ignored
+        signal.signal(signal.SIGINT, _interrupt)
     sys.exit(run(arguments))
+
+
+def _interrupt(*_: object) -> NoReturn:
+    """The first Ctrl-C: what is going on stops, and says what it has. The next one ends the process at once."""
+    signal.signal(signal.SIGINT, _end_at_once)
+    raise KeyboardInterrupt
+
+
+def _end_at_once(*_: object) -> NoReturn:
+    if sys.stderr.isatty():  # the live line hides the cursor
+        os.write(sys.stderr.fileno(), b"\x1b[?25h\n")
+    os._exit(exits.INTERRUPTED)
 
 
 def run(arguments: Sequence[str] | None = None) -> int:

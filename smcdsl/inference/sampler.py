@@ -354,8 +354,9 @@ class Sampler:
         particles.frames[slots] = np.array([arrival.frame for arrival in arrivals])[rows]
         particles.prefixes[slots] = np.array([arrival.prefix for arrival in arrivals])[rows]
         particles.states[slots] = np.array([arrival.state for arrival in arrivals])[rows]
-        particles.status[slots] = np.array([arrival.status for arrival in arrivals], dtype=np.int8)[rows]
         particles.log_weights[slots] += np.array([arrival.log_weight for arrival in arrivals])[rows]
+        # Last, as Ctrl-C may come in between: what has finished is whole.
+        particles.status[slots] = np.array([arrival.status for arrival in arrivals], dtype=np.int8)[rows]
         for row, arrival in enumerate(arrivals):
             if arrival.death is not None:
                 self._bury(slots[rows == row], arrival.death)

@@ -13,6 +13,7 @@ import os
 import pickle
 import queue
 import selectors
+import signal
 import subprocess
 import sys
 import threading
@@ -221,6 +222,8 @@ class _Worker:
 
 def serve() -> None:
     """The worker process: load the function, then answer calls until the pipe closes."""
+    # Ctrl-C reaches all processes of a terminal; a worker ends without a word.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     answers = os.fdopen(os.dup(1), "wb")
     # What the function prints must not get between the answers.
     os.dup2(2, 1)

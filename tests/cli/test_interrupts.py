@@ -1,0 +1,94 @@
+"""Ctrl-C in a process of its own: once for what there is, twice to end at once (language reference, 5.5)."""
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+PROGRAM = """smc 1
+input tag: str
+potential slow(x: str) -> weight = py("slow.py:slow"){facts}
+generate {{
+  text "{{{{ tag }}}}[[x: /[ab]/]]\\n"
+  score slow(x) at end
+}}
+return posterior x
+infer is {{ particles: 8 }}
+"""
+SLOW = """import time
+from pathlib import Path
+
+def slow(x: str) -> float:
+    Path("called").touch()
+    time.sleep(60)
+    return 1.0
+"""
+PATIENCE_SECONDS = 30
+
+
+@pytest.fixture(params=["", " { workers: 1 }", " { timeout: 60s }"], ids=["here", "workers", "thread"])
+def start(request):
+    """Start a run that hangs in a potential."""
+    Path("slow.smc").write_text(PROGRAM.format(facts=request.param))
+    Path("slow.py").write_text(SLOW)
+    started = []
+
+    def begin(stdout=subprocess.PIPE):
+        process = subprocess.Popen(
+            [sys.executable, "-m", "smcdsl", "run", "slow.smc", "-m", "toy:toy.json", "-i", "tag=t"],
+            stdout=stdout,
+            stderr=subprocess.PIPE,
+            text=True,
+            # Like a shell's job: Ctrl-C goes to the process and to its workers.
+            process_group=0,
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+        )
+        started.append(process)
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while not Path("called").exists():
+            assert time.monotonic() < deadline
+            assert process.poll() is None, process.stderr.read()
+            time.sleep(0.02)
+        return process
+
+    yield begin
+    for process in started:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+def test_the_first_ctrl_c_gives_what_there_is(start):
+    process = start()
+    os.killpg(process.pid, signal.SIGINT)
+    out, err = process.communicate(timeout=PATIENCE_SECONDS)
+    assert process.returncode == 130
+    assert json.loads(out)["complete"] is False
+    assert err.startswith("interrupted after ")
+    assert err.count("\n") == 1
+
+
+def test_the_second_ctrl_c_ends_at_once(start):
+    # Nobody reads, so the summary takes for ever.
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            os.write(writer, bytes(4096))
+    os.set_blocking(writer, True)
+    process = start(writer)
+    os.killpg(process.pid, signal.SIGINT)
+    assert process.stderr.readline().startswith("interrupted after ")
+    time.sleep(0.2)
+    assert process.poll() is None
+    os.killpg(process.pid, signal.SIGINT)
+    assert process.wait(PATIENCE_SECONDS) == 130
+    assert process.stderr.read() == ""
+    os.close(reader)
+    os.close(writer)
