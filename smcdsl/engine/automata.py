@@ -109,7 +109,7 @@ class HoleAutomata:
         from smcdsl.compiler.assemble import compile_grammar
 
         folder = cache_dir()
-        before = _stored(folder)
+        stored = set() if self._told is None else set((folder / "automata").glob("*.npz"))
         declared = self._program.holes[hole]
         tables = compile_grammar(
             grammar,
@@ -119,16 +119,9 @@ class HoleAutomata:
             checked=declared.closed is not None,
         )
         if self._told is not None:
-            cached = f"{tables.fingerprint}.npz" in before
+            cached = folder / "automata" / f"{tables.fingerprint}.npz" in stored
             self._told(Compiled(declared.name, num_states(tables), time.perf_counter() - began, cached))
         return tables
-
-
-def _stored(folder: Path) -> frozenset[str]:
-    try:
-        return frozenset(entry.name for entry in (folder / "automata").iterdir())
-    except OSError:
-        return frozenset()
 
 
 def num_states(tables: AutomatonTables) -> int:

@@ -29,14 +29,28 @@ def slow(x: str) -> float:
     time.sleep(60)
     return 1.0
 """
+STUBBORN = """import time
+from pathlib import Path
+
+def slow(x: str) -> float:
+    Path("called").touch()
+    try:
+        time.sleep(60)
+    except KeyboardInterrupt:
+        Path("still here").touch()
+        time.sleep(60)
+    return 1.0
+"""
 PATIENCE_SECONDS = 30
+WAYS = {"here": "", "workers": " { workers: 1 }", "thread": " { timeout: 60s }"}
 
 
-@pytest.fixture(params=["", " { workers: 1 }", " { timeout: 60s }"], ids=["here", "workers", "thread"])
+@pytest.fixture
 def start(request):
     """Start a run that hangs in a potential."""
-    Path("slow.smc").write_text(PROGRAM.format(facts=request.param))
-    Path("slow.py").write_text(SLOW)
+    Path("slow.smc").write_text(PROGRAM.format(facts=getattr(request, "param", "")))
+    if not Path("slow.py").exists():
+        Path("slow.py").write_text(SLOW)
     started = []
 
     def begin(stdout=subprocess.PIPE):
@@ -64,6 +78,7 @@ def start(request):
         process.wait()
 
 
+@pytest.mark.parametrize("start", WAYS.values(), ids=WAYS, indirect=True)
 def test_the_first_ctrl_c_gives_what_there_is(start):
     process = start()
     os.killpg(process.pid, signal.SIGINT)
@@ -74,7 +89,18 @@ def test_the_first_ctrl_c_gives_what_there_is(start):
     assert err.count("\n") == 1
 
 
-def test_the_second_ctrl_c_ends_at_once(start):
+def test_the_second_ctrl_c_ends_a_run_that_the_first_did_not(start):
+    Path("slow.py").write_text(STUBBORN)
+    process = start()
+    os.killpg(process.pid, signal.SIGINT)
+    while not Path("still here").exists():
+        time.sleep(0.02)
+    os.killpg(process.pid, signal.SIGINT)
+    out, err = process.communicate(timeout=PATIENCE_SECONDS)
+    assert (process.returncode, out, err) == (130, "", "")
+
+
+def test_the_second_ctrl_c_skips_the_summary(start):
     # Nobody reads, so the summary takes for ever.
     reader, writer = os.pipe()
     os.set_blocking(writer, False)
@@ -82,7 +108,7 @@ def test_the_second_ctrl_c_ends_at_once(start):
         while True:
             os.write(writer, bytes(4096))
     os.set_blocking(writer, True)
-    process = start(writer)
+    process = start(stdout=writer)
     os.killpg(process.pid, signal.SIGINT)
     assert process.stderr.readline().startswith("interrupted after ")
     time.sleep(0.2)

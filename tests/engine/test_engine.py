@@ -147,3 +147,11 @@ def test_a_failed_write_leaves_the_old_file(tmp_path, monkeypatch):
         write_whole(path, "new")
     assert path.read_text() == "old"
     assert [file.name for file in Path(tmp_path).iterdir()] == ["f"]
+
+
+def test_who_asks_is_told_whether_a_grammar_was_kept(model, monkeypatch, tmp_path):
+    monkeypatch.setenv("SMCDSL_CACHE_DIR", str(tmp_path))
+    told = []
+    for _ in range(2):
+        smcdsl.compile(PROGRAM).run_many(model, [({"least": 1}, 0)], {}, on_compiled=told.append)
+    assert [(compiled.hole, compiled.cached) for compiled in told] == [("x", False), ("x", True)]
