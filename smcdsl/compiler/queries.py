@@ -146,14 +146,24 @@ def can_contain(dfa: Dfa, text: bytes) -> bool:
 
 
 def texts(dfa: Dfa, longest: int) -> Iterator[bytes]:
-    """Its texts of at most `longest` bytes, in order of bytes within each length."""
-    distance = distances(dfa)
-    level = [(b"", dfa.start)] if dfa.start else []
+    """Its texts of at most `longest` bytes, in order of bytes within each length, made as they are asked for."""
+    # May a text end in just so many bytes? State 0 is dead, and not accepting.
+    ends: list[NDArray[np.bool_]] = [dfa.accepting]
     for length in range(longest + 1):
-        yield from (text for text, state in level if dfa.accepting[state])
-        level = [
-            (text + bytes([byte]), int(state))
-            for text, source in level
-            for byte, state in enumerate(dfa.next_state[source].tolist())
-            if state and distance[state] + length + 1 <= longest
-        ]
+        yield from _texts_from(dfa, dfa.start, ends, length)
+        ends.append(ends[-1][dfa.next_state].any(axis=1))
+
+
+def _texts_from(dfa: Dfa, start: int, ends: list[NDArray[np.bool_]], length: int) -> Iterator[bytes]:
+    if not ends[length][start]:
+        return
+    stack = [(b"", start)]
+    while stack:
+        text, state = stack.pop()
+        left = length - len(text)
+        if not left:
+            yield text
+            continue
+        row = dfa.next_state[state]
+        after = np.flatnonzero(ends[left - 1][row])[::-1]
+        stack += ((text + bytes([byte]), int(row[byte])) for byte in after.tolist())

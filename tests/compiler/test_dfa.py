@@ -1,6 +1,7 @@
 """Automata of regular expressions of grammars accept exactly what the definition says."""
 
 import time
+from itertools import islice
 
 import numpy as np
 import pytest
@@ -223,6 +224,12 @@ def test_long_chains_are_minimised_quickly():
     assert char_lengths(dfa) == (0, 3000)
     check = limit_dfa("chars", 0, 3000)
     assert intersect(dfa, check) == dfa
+
+
+def test_the_first_of_very_many_texts_come_at_once():
+    dfa = pattern_dfa("[A-Z]+([a-z]{1,2}\\s{2,}){2,}", "")
+    first = list(islice(texts(dfa, 12), 3))
+    assert first == [b"Aa\t\ta\t\t", b"Aa\t\ta\t\n", b"Aa\t\ta\t\x0b"]
 
 
 def test_growth_past_the_limit_is_an_error():
