@@ -148,10 +148,10 @@ def can_contain(dfa: Dfa, text: bytes) -> bool:
 def texts(dfa: Dfa, longest: int) -> Iterator[bytes]:
     """Its texts of at most `longest` bytes, in order of bytes within each length, made as they are asked for."""
     # May a text end in just so many bytes? State 0 is dead, and not accepting.
-    ends: list[NDArray[np.bool_]] = [dfa.accepting]
+    ends = [dfa.accepting]
     for length in range(longest + 1):
         yield from _texts_from(dfa, dfa.start, ends, length)
-        ends.append(ends[-1][dfa.next_state].any(axis=1))
+        ends.append(np.logical_or.reduce(ends[-1][dfa.next_state], axis=1))
 
 
 def _texts_from(dfa: Dfa, start: int, ends: list[NDArray[np.bool_]], length: int) -> Iterator[bytes]:
