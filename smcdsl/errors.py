@@ -11,9 +11,18 @@ from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 from typing import Any, Literal
 
 Severity = Literal["error", "warning"]
+
+
+def shown_path(path: Path) -> str:
+    """A path as someone in the current folder would write it."""
+    try:
+        return str(path.resolve().relative_to(Path.cwd()))
+    except (OSError, ValueError):
+        return str(path)
 
 
 @dataclass(frozen=True)

@@ -117,7 +117,7 @@ def too_large(span: Span | None, limit: int, rule: str, size: int | None, effort
     return Diagnostic(
         "E0409",
         "this grammar is too large to compile",
-        _at(span, f"stopped at {limit:,} automaton states (limit from [tool.smcdsl])"),
+        _at(span, f"stopped at {limit:,} automaton states, the limit"),
         notes=notes,
         help=f"{drop}, or raise the limit with `--state-limit`",
     )

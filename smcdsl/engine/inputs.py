@@ -298,7 +298,7 @@ def _not_a_database(path: str, start: bytes, declared: Input, origin: Origin) ->
         f"the file starts with `{shown}`; SQLite files start with `SQLite format 3`" if start else "the file is empty"
     )
     advice = "give the path of a SQLite database file"
-    if path.endswith((".csv", ".tsv")) or b"," in start.split(b"\n")[0]:
+    if path.endswith((".csv", ".tsv")) or (b"," in start.split(b"\n")[0] and start[:1] not in b"{["):
         stem = Path(path).stem
         mode = "--tsv" if path.endswith(".tsv") else "--csv"
         advice = f'import it first: sqlite3 {stem}.sqlite ".import {mode} {Path(path).name} items"'

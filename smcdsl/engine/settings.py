@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast, get_args
 
-from smcdsl.errors import Diagnostic, Label, Source, Span, UsageError
+from smcdsl.errors import Diagnostic, Label, Source, Span, UsageError, shown_path
 from smcdsl.program.program import InferenceProfile, Method, Program
 from smcdsl.protocols import parse_duration
 
@@ -227,14 +227,7 @@ def read_config(folder: Path, file: Path | None = None) -> Layer | None:
     for name in values:
         if name not in NAMES or name in _NOT_IN_FILES:
             raise UsageError(_unknown_setting(name, "[tool.smcdsl]", str(path)))
-    return Layer(f"[tool.smcdsl] in {_near(path)}", values) if values else None
-
-
-def _near(path: Path) -> str:
-    try:
-        return str(path.resolve().relative_to(Path.cwd()))
-    except ValueError:
-        return str(path)
+    return Layer(f"[tool.smcdsl] in {shown_path(path)}", values) if values else None
 
 
 def _unknown_setting(name: str, place: str, context: str = "") -> Diagnostic:

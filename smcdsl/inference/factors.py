@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from smcdsl.errors import Diagnostic, Label, PotentialError, Source, Span
+from smcdsl.errors import Diagnostic, Label, PotentialError, Source, Span, shown_path
 from smcdsl.inference.workers import Outcome, ProcessPool, ThreadRunner, attempt
 from smcdsl.program.evaluation import PotentialCall, freeze
 from smcdsl.program.types import Signature
@@ -293,7 +293,8 @@ def _shown(value: Any) -> str:
 def _place(outcome: Outcome) -> Span | None:
     """The line that raised, where its file can be read."""
     try:
-        source = Source(outcome.file, Path(outcome.file).read_text(encoding="utf-8"))
+        path = Path(outcome.file)
+        source = Source(shown_path(path), path.read_text(encoding="utf-8"))
         start = source.line_starts[outcome.line - 1]
     except (OSError, UnicodeDecodeError, IndexError):
         return None

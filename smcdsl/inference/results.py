@@ -184,8 +184,11 @@ def _out_of_budget(posterior: Posterior, sampler: Sampler, group: int, settings:
         message, within = "out of tries", f"in {posterior.tries:,} complete draws"
         fix = "use `infer smc`: it needs no draw to be accepted whole"
     elif settings.max_tokens is not None:
-        message, within = "out of tokens", f"within {settings.max_tokens} tokens each"
-        fix = "raise `max`, or limit the grammar with `where tokens <= ...`"
+        message, within = (
+            "out of tokens",
+            f"within {settings.max_tokens} token{'s' if settings.max_tokens > 1 else ''} each",
+        )
+        fix = "raise `max` (`--max-tokens`), or limit the grammar with `where tokens <= ...`"
     else:
         message, within = "out of context", f"within the model's {sampler.interpreter.model.context_length:,} tokens"
         fix = "shorten the prompt, or limit the grammar with `where tokens <= ...`"

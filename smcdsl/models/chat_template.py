@@ -99,18 +99,23 @@ class ChatTemplate:
         raise ModelError(self._refusal(roles[-1], str(reason).strip().split("\n")[0]), self._model)
 
     def _refusal(self, role: str, reason: str) -> Diagnostic:
-        return Diagnostic(
-            "E0605",
-            f"the model's chat template does not allow a `{role}` turn here",
-            facts=(f"template of {self._model}: {reason}",) if reason else (),
-            help="put the text into the first `user` turn, or choose a model whose template has system turns"
-            if role == "system"
-            else "let `user` and `assistant` turns take turns, the user's first",
-        )
+        return refused_turn(role, f"template of {self._model}: {reason}" if reason else "")
 
 
 def _mark(index: int) -> str:
     return f"\ue000content{index}\ue001"
+
+
+def refused_turn(role: str, fact: str) -> Diagnostic:
+    """E0605: a chat template has no place for a turn."""
+    return Diagnostic(
+        "E0605",
+        f"the model's chat template does not allow a `{role}` turn here",
+        facts=(fact,) if fact else (),
+        help="put the text into the first `user` turn, or choose a model whose template has system turns"
+        if role == "system"
+        else "let `user` and `assistant` turns take turns, the user's first",
+    )
 
 
 def no_template(model: str) -> Diagnostic:

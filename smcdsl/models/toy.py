@@ -28,6 +28,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from smcdsl.errors import Diagnostic, ModelError
+from smcdsl.models.chat_template import refused_turn
 from smcdsl.prefixes import Prefixes
 from smcdsl.protocols import Role, TurnTokens
 from smcdsl.vocabulary import Vocabulary
@@ -149,8 +150,8 @@ class ToyModel:
             fix = 'rewrite the turns with `text`, or give the table a "chat" entry'
             raise ModelError(Diagnostic("E0804", message, help=fix), self.name)
         if role not in self._chat:
-            message = f"the model's chat template does not allow a `{role}` turn here"
-            raise ModelError(Diagnostic("E0605", message), self.name)
+            turns = ", ".join(f"`{known}`" for known in self._chat)
+            raise ModelError(refused_turn(role, f'the "chat" entry of {self.name} has {turns}'), self.name)
         return self._chat[role]
 
     def start(self, prefixes: Prefixes) -> ToySession:

@@ -204,7 +204,7 @@ def test_the_largest_rule_is_blamed_for_size():
     problem = too_large(Grammar("g", "start", rules, span=span("none")), limit=3000)
     assert problem.code == "E0409"
     assert problem.notes == ("rule `note` alone has more than 3,000 states, because of `{30}`",)
-    assert problem.labels[0].text == "stopped at 3,000 automaton states (limit from [tool.smcdsl])"
+    assert problem.labels[0].text == "stopped at 3,000 automaton states, the limit"
 
 
 SUM = {

@@ -1,0 +1,29 @@
+"""What a run says when it fails: texts under tests/golden/runs, run as their second line says."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import sys
+from pathlib import Path
+
+import pytest
+
+RUNS = sorted((Path(__file__).parents[1] / "golden" / "runs").glob("*.smc"))
+CATALOGUE = "E0407 E0409 E0605 E0801 E0802 E0803 E0804 E0805 R0901 R0902 R0903 R0904 R0905 R0906".split()
+"""The codes of the language reference, 3.2, that only a run finds. Drafts (E0704) and builds (R0907) do not exist."""
+
+
+@pytest.mark.parametrize("path", RUNS, ids=lambda path: path.stem)
+def test_failures_are_explained(path, golden, smcdsl, monkeypatch, tmp_path):
+    monkeypatch.chdir(path.parent)
+    monkeypatch.setenv("SMCDSL_CACHE_DIR", str(tmp_path))
+    command = shlex.split(path.read_text().splitlines()[1].removeprefix("# "))
+    monkeypatch.setattr(sys, "argv", command)
+    made = smcdsl(*command[1:])
+    assert re.findall(r"^(?:error|warning)\[(\w+)\]", made.err, re.MULTILINE)[-1] == path.stem.split("_")[0]
+    golden(f"runs/{path.stem}.expected", f"{made.err}\nexit code {made.code}\n")
+
+
+def test_every_failure_of_the_catalogue_has_a_program():
+    assert sorted({path.stem.split("_")[0] for path in RUNS}) == CATALOGUE
