@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -66,6 +68,7 @@ from smcdsl.vocabulary import Vocabulary
 DEFAULT_STATE_LIMIT = 2_000_000
 _PRODUCT_RULES = 5_000
 """Rules of the product of a grammar with a filter; beyond them the filter runs beside the parser."""
+_Read = TypeVar("_Read")
 
 
 def compile_grammar(
@@ -89,7 +92,7 @@ def compile_grammar(
     trie = vocabulary_trie(vocabulary, cache_dir)
     fingerprint = _fingerprint(grammar, vocabulary, state_limit)
     path = None if cache_dir is None else cache_dir / "automata" / f"{fingerprint}.npz"
-    if path is not None and (known := load_tables(path, trie)) is not None:
+    if path is not None and (known := _try_to_read(lambda: load_tables(path, trie))) is not None:
         return known
     if not checked and (problems := check_grammar(grammar)):
         raise CompileError(problems)
@@ -120,15 +123,25 @@ class _Unhashed:
 @lru_cache(maxsize=4)
 def _trie(fingerprint: str, unhashed: _Unhashed, cache_dir: Path | None) -> TrieTables:
     path = None if cache_dir is None else cache_dir / "vocabularies" / f"{fingerprint}-{FORMAT}.npz"
-    if path is not None and (arrays := read_arrays(path)) is not None and set(arrays) == set(TrieTables._fields):
-        return plain_arrays(TrieTables(**arrays))
+    if path is not None:
+        arrays = _try_to_read(lambda: read_arrays(path))
+        if arrays is not None and set(arrays) == set(TrieTables._fields):
+            return plain_arrays(TrieTables(**arrays))
     trie = plain_arrays(build_trie(unhashed.vocabulary))
     if path is not None:
         _try_to_save(lambda: write_arrays(trie._asdict(), path))
     return trie
 
 
-def _try_to_save(save) -> None:  # type: ignore[no-untyped-def]
+def _try_to_read(read: Callable[[], _Read | None]) -> _Read | None:
+    """What a file of the cache holds, or None if it is damaged: that only costs time."""
+    try:
+        return read()
+    except Exception:  # zipfile and numpy raise all kinds, NotImplementedError and TokenError among them
+        return None
+
+
+def _try_to_save(save: Callable[[], None]) -> None:
     """A cache that cannot be written only costs time."""
     try:
         save()

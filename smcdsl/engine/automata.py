@@ -109,7 +109,7 @@ class HoleAutomata:
         from smcdsl.compiler.assemble import compile_grammar
 
         folder = cache_dir()
-        stored = set() if self._told is None else set((folder / "automata").glob("*.npz"))
+        before = set() if self._told is None else _stored(folder / "automata")
         declared = self._program.holes[hole]
         tables = compile_grammar(
             grammar,
@@ -119,9 +119,19 @@ class HoleAutomata:
             checked=declared.closed is not None,
         )
         if self._told is not None:
-            cached = folder / "automata" / f"{tables.fingerprint}.npz" in stored
+            kept = {file for file in _stored(folder / "automata") if file[0] == f"{tables.fingerprint}.npz"}
+            cached = not kept.isdisjoint(before)
             self._told(Compiled(declared.name, num_states(tables), time.perf_counter() - began, cached))
         return tables
+
+
+def _stored(folder: Path) -> set[tuple[str, int]]:
+    """The files of a folder by name and inode, which is another one once a damaged file is replaced."""
+    try:
+        with os.scandir(folder) as files:
+            return {(file.name, file.inode()) for file in files}
+    except OSError:
+        return set()
 
 
 def num_states(tables: AutomatonTables) -> int:

@@ -1,6 +1,8 @@
 """Compiling grammars for vocabularies: the disk cache, and what is refused."""
 
 import json
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -75,6 +77,38 @@ def test_a_cut_file_is_compiled_again(tmp_path):
     for length in range(0, len(whole), max(len(whole) // 20, 1)):
         path.write_bytes(whole[:length])
         assert compile_grammar(LEXED, BYTES, cache_dir=tmp_path).lexer is not None
+
+
+def test_a_byte_gone_wrong_does_no_harm(tmp_path):
+    made = compile_grammar(LEXED, BYTES, cache_dir=tmp_path)
+    (path,) = (tmp_path / "automata").iterdir()
+    whole = path.read_bytes()
+    # Every byte of the zip file's directory and some of its contents, which a checksum covers.
+    for place in (*range(0, len(whole), 997), *range(len(whole) - 400, len(whole), 3)):
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 0x55]) + whole[place + 1 :])
+        again = compile_grammar(LEXED, BYTES, cache_dir=tmp_path)
+        assert np.array_equal(again.parser.shift, made.parser.shift)
+
+
+KEEP_AND_FORGET = """
+import sys
+from pathlib import Path
+from smcdsl.compiler.assemble import compile_grammar
+from smcdsl.program.grammar import Grammar, Pattern
+from smcdsl.vocabulary import Vocabulary
+
+vocabulary = Vocabulary((b"a", b""), (1,))
+for _ in range(30):
+    compile_grammar(Grammar("g", "start", {"start": Pattern("a+")}), vocabulary, cache_dir=Path(sys.argv[1]))
+    for path in Path(sys.argv[1], "automata").glob("*.npz"):
+        path.unlink(missing_ok=True)
+"""
+
+
+def test_processes_that_keep_the_same_grammar_do_not_meet(tmp_path):
+    both = [subprocess.Popen([sys.executable, "-c", KEEP_AND_FORGET, str(tmp_path)]) for _ in range(2)]
+    assert [process.wait(60) for process in both] == [0, 0]
+    assert not list((tmp_path / "automata").iterdir())
 
 
 def test_what_goes_in_decides_the_name_of_the_file(tmp_path):

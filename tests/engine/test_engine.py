@@ -155,3 +155,28 @@ def test_who_asks_is_told_whether_a_grammar_was_kept(model, monkeypatch, tmp_pat
     for _ in range(2):
         smcdsl.compile(PROGRAM).run_many(model, [({"least": 1}, 0)], {}, on_compiled=told.append)
     assert [(compiled.hole, compiled.cached) for compiled in told] == [("x", False), ("x", True)]
+
+
+def told_twice(model, between):
+    """Whether the grammar was kept, in a first run and in a second."""
+    told = []
+    for _ in range(2):
+        smcdsl.compile(PROGRAM).run_many(model, [({"least": 1}, 0)], {}, on_compiled=told.append)
+        between()
+    return [compiled.cached for compiled in told]
+
+
+def test_a_damaged_grammar_is_not_called_kept(model, monkeypatch, tmp_path):
+    monkeypatch.setenv("SMCDSL_CACHE_DIR", str(tmp_path))
+
+    def damage():
+        (path,) = (tmp_path / "automata").iterdir()
+        path.write_bytes(path.read_bytes()[:-7])
+
+    assert told_twice(model, damage) == [False, False]
+
+
+def test_a_cache_that_is_no_folder_does_no_harm(model, monkeypatch, tmp_path):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("SMCDSL_CACHE_DIR", str(tmp_path / "file"))
+    assert told_twice(model, lambda: None) == [False, False]
