@@ -129,11 +129,6 @@ def turn_inside_turn(role: str, span: Span, outer: str, outer_span: Span) -> Dia
     )
 
 
-def break_outside_loop(span: Span) -> Diagnostic:
-    """`break` without a loop."""
-    return diagnostic("E0611", "`break` leaves a loop, and there is none here", span)
-
-
 def cannot_loop_over(span: Span, shown: str) -> Diagnostic:
     """`for x in` something that is no list."""
     return diagnostic("E0612", "`for` needs a list or a range", span, shown, help="a range is written `1..3`")

@@ -354,6 +354,10 @@ def test_one_wrong_statement_gives_one_message(statement: str, code: str, marked
     check_mistake(PROGRAM.format(statement), code, marked)
 
 
+def test_a_statement_nested_too_deeply_is_a_mistake() -> None:
+    assert [d.code for d in mistakes(PROGRAM.format("require " + "not " * 5_000 + "a"))] == ["E0122"]
+
+
 @pytest.mark.parametrize(("text", "code", "marked"), DECLARATIONS)
 def test_one_wrong_declaration_gives_one_message(text: str, code: str, marked: str) -> None:
     prefix = "smc 1\n" if "9" in text else "smc 1\nreturn a\n"
