@@ -116,6 +116,14 @@ class Document:
         found = _Finder(self.source.text).find(parts_of(pointer), of_key)
         return Span(self.source, *found)
 
+    def holder(self, keyword: str, pointer: str) -> str:
+        """The pointer of the schema that has a keyword: at `pointer`, else inside it, else anywhere, else `pointer`."""
+        if _has(self.values.get(pointer), keyword):
+            return pointer
+        found = [each for each in self.bases if _has(self.values[each], keyword)]
+        inside = [each for each in found if each.startswith(f"{pointer}/")]
+        return next(iter(inside or found), pointer)
+
     def base(self, pointer: str) -> str:
         """The base URI at a pointer, which a schema around it may have set."""
         while pointer not in self.bases:
@@ -157,6 +165,10 @@ class Document:
             if isinstance(schema.get("$dynamicAnchor"), str):
                 self.dynamic.setdefault(schema["$dynamicAnchor"], []).append(pointer)
             pending += [(inner, value, base) for inner, value in _inside(schema, pointer)]
+
+
+def _has(schema: Any, keyword: str) -> bool:
+    return isinstance(schema, dict) and keyword in schema
 
 
 def _refuse(constant: str) -> None:

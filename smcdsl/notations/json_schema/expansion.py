@@ -129,10 +129,8 @@ class Expansion:
 
     def refuse(self, pointer: str, keyword: str, reason: str, help_: str = "") -> Unsupported:
         """The exception for a keyword at a schema."""
-        if not pointer or pointer.startswith("/"):
-            span = self.document.span(f"{pointer}/{escaped(keyword)}")
-        else:
-            span = self.document.span("")
+        pointer = self.document.holder(keyword, pointer if not pointer or pointer.startswith("/") else "")
+        span = self.document.span(f"{pointer}/{escaped(keyword)}")
         return Unsupported(mistakes.unsupported(keyword, pointer, span, reason, help_))
 
     # ---- reading

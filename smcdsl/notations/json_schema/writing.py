@@ -70,6 +70,7 @@ class Items:
     array: Arrays
     places: tuple[tuple[tuple[Goal, tuple[int, ...]], ...], ...]
     """The last entry is for all further places."""
+    where: str = ""
 
 
 @dataclass
@@ -125,7 +126,7 @@ class Writer:
         words += [word for word, flag in (("FALSE", False), ("TRUE", True)) if flag in flags]
         where = _where(goal)
         objects = [self._members(shape, where) for shape in shapes if isinstance(shape, Objects)]
-        arrays = [self._items(shape) for shape in shapes if isinstance(shape, Arrays)]
+        arrays = [self._items(shape, where) for shape in shapes if isinstance(shape, Arrays)]
         try:
             return Choices(
                 tuple(words),
@@ -190,13 +191,13 @@ class Writer:
                     found.append((language, goal))
         return tuple(found)
 
-    def _items(self, shape: Arrays) -> Items:
+    def _items(self, shape: Arrays, where: str) -> Items:
         if shape.unique and not self._are_distinct(shape):
             pointer = "" if shape.unique == "/" else shape.unique
             reason = "what stands in an array cannot be compared with what stood there before"
             raise self.expansion.refuse(pointer, "uniqueItems", reason, "check it afterwards, with a `require`")
         count = len(shape.prefix) + (shape.most is None or shape.most > len(shape.prefix))
-        return Items(shape, tuple(self._place(shape, index) for index in range(count)))
+        return Items(shape, tuple(self._place(shape, index) for index in range(count)), where)
 
     def _are_distinct(self, shape: Arrays) -> bool:
         """Whether no two items can be equal, as far as can be seen."""
@@ -318,7 +319,8 @@ class Writer:
         array = items.array
         last = array.most if array.most is not None else max(len(array.prefix), array.least, 1)
         if last > MOST_RULES:
-            raise self.expansion.refuse(_where(frozenset()), "minItems", f"it takes more than {MOST_RULES:,} rules")
+            keyword = "minItems" if array.most is None else "maxItems"
+            raise self.expansion.refuse(items.where, keyword, f"it takes more than {MOST_RULES:,} rules")
         prefix = self._free(f"_{name}_items")
         caps = [least if most is None else most for _, least, most in array.contains]
         zero = (0,) * len(caps)
@@ -331,6 +333,9 @@ class Writer:
             if here in done:
                 continue
             done.add(here)
+            if len(done) > MOST_RULES:
+                keyword = "contains" if array.contains else "minItems"
+                raise self.expansion.refuse(items.where, keyword, f"it takes more than {MOST_RULES:,} rules")
             enough = all(n >= least for n, (_, least, _) in zip(counted, array.contains))
             if enough and count >= array.least:
                 rule = _numbered(prefix, count, counted)
