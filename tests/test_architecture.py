@@ -28,7 +28,7 @@ BESIDE = frozenset({"errors", "program", "protocols"})
 
 LIBRARIES = {
     "lark": ("notations", "language"),
-    "numba": ("automaton/kernels.py",),
+    "numba": ("automaton/memory.py",),
     "torch": ("models", "cli/doctor.py"),
     "transformers": ("models",),
     "safetensors": ("models",),
@@ -187,7 +187,7 @@ def test_planted_faults_are_found(path, line):
         ("smcdsl/language/parser.py", "import lark"),
         ("smcdsl/models/huggingface.py", "def f():\n    import torch"),
         ("smcdsl/models/huggingface.py", "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import torch"),
-        ("smcdsl/automaton/kernels.py", "from numba import njit"),
+        ("smcdsl/automaton/memory.py", "from numba import njit"),
         ("smcdsl/cli/run.py", "from smcdsl.engine import load"),
         ("potentials/sql.py", "import sqlglot\nfrom smcdsl.protocols import potential\nfrom . import _schema"),
     ],

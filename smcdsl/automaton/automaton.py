@@ -1,55 +1,48 @@
 """TokenAutomaton: which tokens may come next in a hole, for all particles at once.
 
-A state is an int: a configuration of the recogniser, the *tails* (lengths k such that the text is some text of
+A state is an int: a set of hypotheses of lexer and parser, the *tails* (lengths k such that the text is some text of
 the language followed by the first k bytes of what follows the hole, as bits), and the number of tokens if the
-grammar limits them. States are interned as they are met; masks and successors are remembered per state. When
-a hole ends is in the language reference, 2.2.3; of several ways to split the text into hole and following text
-the one with the shortest hole counts.
+grammar limits them. When a hole ends is in the language reference, 2.2.3; of several ways to split the text into
+hole and following text the one with the shortest hole counts. States, rows and stacks are made by compiled code
+(`machine.py`); here is what needs the whole picture: limits, searches, sites.
 """
 
 from __future__ import annotations
 
+from pathlib import Path
 from threading import RLock
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from smcdsl.automaton import layout
+from smcdsl.automaton.completion import Completion
+from smcdsl.automaton.layout import STATES
 from smcdsl.automaton.limits import TokenLimit
-from smcdsl.automaton.recognizers import ParsedRecognizer, RegularRecognizer
-from smcdsl.automaton.rows import MaskRows
+from smcdsl.automaton.machine import Held, Machine
+from smcdsl.automaton.recognizers import Hypothesis, ParsedRecognizer, RegularRecognizer
 from smcdsl.automaton.sites import Site, SiteFinder
 from smcdsl.automaton.tables import AutomatonTables
-from smcdsl.automaton.walks import Walker
 from smcdsl.errors import CompileError, Diagnostic
 
 DEAD = -1
 
-_FIRST_CAPACITY = 1024
 _SMALL_VOCABULARY = 4096
 _SMALL_PARSER = 128
 """Up to so many tokens, and states of the parser, a limit that is near is decided by search."""
 _SEARCH_STEPS = 2000
 
 
-class Reading(NamedTuple):
-    """What a state stands for. `configuration` 0: no text of the language begins like the text so far."""
-
-    configuration: int
-    tails: int
-    num_tokens: int
-    """Tokens so far, always 0 if the grammar does not limit them; -1: ended by an end-of-turn token."""
-
-
 class TokenAutomaton:
     """A hole's grammar over a vocabulary, ended by an end-of-turn token or by the text that follows."""
 
-    def __init__(self, tables: AutomatonTables, following: bytes | None) -> None:
+    def __init__(self, tables: AutomatonTables, following: bytes | None, cache_dir: Path | None = None) -> None:
         """Make an automaton with no state but the first.
 
         Args:
             tables: the compiled grammar.
             following: the given text right after the hole, not empty; None if the hole ends its turn.
+            cache_dir: where walks over the vocabulary are kept; None to keep none.
 
         Raises:
             CompileError: E0403, restrictions leave no text; E0410, no tokens spell any text of the grammar with
@@ -62,32 +55,31 @@ class TokenAutomaton:
         self._recognizer: RegularRecognizer | ParsedRecognizer = (
             ParsedRecognizer(tables) if tables.regular is None else RegularRecognizer(tables.regular, 1)
         )
-        self._walker = Walker(tables, self._recognizer, following)
-        self._limit = TokenLimit(tables, self._walker)
-        self._rows = MaskRows(tables.vocab_size)
+        self._completion = (
+            Completion(tables, self._recognizer) if isinstance(self._recognizer, ParsedRecognizer) else None
+        )
+        self._machine = Machine(tables, following or b"", self._possible, cache_dir)
+        self._limit = TokenLimit(tables, self._machine)
         self._sites = SiteFinder(tables, self._recognizer)
         self._lock = RLock()
-        self._readings: list[Reading] = []
-        self._numbers: dict[Reading, int] = {}
-        self._finished = np.zeros(_FIRST_CAPACITY, dtype=np.bool_)
-        self._written = np.zeros(_FIRST_CAPACITY, dtype=np.int64)
-        self._row_of = np.full(_FIRST_CAPACITY, -1, dtype=np.int64)
-        self._successors: dict[int, int] = {}
         self._noticed: dict[int, int] = {}
         self._turn_ends = frozenset(tables.end_of_turn)
-        self._search_always = not self._walker.spells_all_bytes
+        self._search_always = not self._spells_all_bytes()
         self._search_near_limit = (
             self._limit.active
             and tables.vocab_size <= _SMALL_VOCABULARY
             and (tables.parser is None or len(tables.parser.shift) <= _SMALL_PARSER)
         )
+        self._set_limits()
         self._completable: dict[int, bool] = {}
         self._undecided = 0
-        self.start = self._intern(Reading(self._recognizer.start, 0, 0))
-        if not self._walker.completion.possible(self._recognizer.start):
+        config, _ = self._machine.parts_of(self._machine.start_place)
+        self.start = self._machine.state(self._machine.start_place, 0)
+        if not config or not self._possible(self._machine.hypotheses(config)):
             raise CompileError(Diagnostic("E0403", "no text can match this grammar"))
         if self._searches(0) and not self._can_finish(self.start):
-            raise CompileError(cannot_spell(self._walker.missing_bytes(), self._limit.most))
+            raise CompileError(cannot_spell(self._missing_bytes(), self._limit.most))
+        self._machine.blocks.make_ahead()
 
     def masks(self, states: NDArray[np.int64]) -> NDArray[np.uint32]:
         """The tokens that may come next.
@@ -99,37 +91,59 @@ class TokenAutomaton:
             (N, W) bit t % 32 of word t // 32 is set when some way to go on after token t is admissible; for
             end-of-turn tokens exactly when the hole may end here. All zero once the hole has ended.
         """
+        out = np.empty((len(states), self._machine.words), dtype=np.uint64)
+        self.fill(states, out)
+        return out.view(np.uint32)[:, : (self.tables.vocab_size + 31) // 32]
+
+    def fill(self, states: NDArray[np.int64], out: NDArray[np.uint64]) -> None:
+        """Write the masks of states, (N,), into `out`, (N, W) contiguous, where W = ceil(V / 64)."""
+        states = np.ascontiguousarray(states, dtype=np.int64)
         with self._lock:
-            rows = self._row_of[states]
-            if (rows < 0).any():
-                if self._rows.is_full:
-                    self._rows.clear()
-                    self._row_of[:] = -1
-                for state in np.unique(states[self._row_of[states] < 0]).tolist():
-                    self._row_of[state] = self._rows.add(self._mask(state))
-                rows = self._row_of[states]
-            return self._rows.take(rows)
+            self._machine.rows(states, out, self._special_row)
+
+    def rows(self, states: NDArray[np.int64]) -> NDArray[np.int64]:
+        """(N,) the numbers of the masks of states, rows of `row_table`; nothing is copied."""
+        states = np.ascontiguousarray(states, dtype=np.int64)
+        with self._lock:
+            return self._machine.rows(states, None, self._special_row)
+
+    @property
+    def row_table(self) -> NDArray[np.uint32]:
+        """(R, 2 ceil(V / 64)) masks by number. A number is good until the next call that asks for masks."""
+        return self._machine.row_table
+
+    def mask(self, state: int) -> NDArray[np.uint32]:
+        """The mask of one state, not to be written to; good until the next call that asks for masks."""
+        with self._lock:
+            row = self._machine.row(state, self._special_row)
+            return self._machine.row_table[row]
 
     def advance(self, states: NDArray[np.int64], tokens: NDArray[np.int64]) -> NDArray[np.int64]:
         """(N,) the states after one token each; DEAD where the token was not allowed."""
+        states = np.ascontiguousarray(states, dtype=np.int64)
+        tokens = np.ascontiguousarray(tokens, dtype=np.int64)
         with self._lock:
-            known = self._successors
-            size = self.tables.vocab_size
-            result = []
-            for state, token in zip(states.tolist(), tokens.tolist()):
-                after = known.get(state * size + token)
-                if after is None:
-                    after = known[state * size + token] = self._advance(state, token)
-                result.append(after)
-            return np.array(result, dtype=np.int64)
+            return self._machine.advance(states, tokens, self._special_advance)
+
+    def next(self, state: int, token: int) -> int:
+        """The state after one token; DEAD if it is not allowed."""
+        with self._lock:
+            return self._machine.next(state, token, self._special_advance)
+
+    def step(self, states: NDArray[np.int64], tokens: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """(states after one token each, numbers of their masks); for tokens that are allowed."""
+        after = self.advance(states, tokens)
+        return after, self.rows(after)
 
     def finished(self, states: NDArray[np.int64]) -> NDArray[np.bool_]:
         """(N,) whether the tokens so far are admissible: the hole has ended."""
-        return self._finished[states] & (states >= 0)
+        done: NDArray[np.int32] = self._machine.pools.get(layout.STATE_DONE)
+        return (done[states] > 0) & (states >= 0)
 
     def written(self, states: NDArray[np.int64]) -> NDArray[np.int64]:
         """(N,) how many bytes of the following text the model wrote itself, where the hole has ended."""
-        return self._written[states]
+        done: NDArray[np.int32] = self._machine.pools.get(layout.STATE_DONE)
+        return np.maximum(done[states].astype(np.int64) - 1, 0)
 
     def noticed(self, states: NDArray[np.int64], tokens: NDArray[np.int64]) -> NDArray[np.uint64]:
         """(N,) bit i is set when the token makes a site of boundary i certain, as `sites` will say."""
@@ -157,96 +171,73 @@ class TokenAutomaton:
             return self._sites.find(text, complete)
 
     def sizes(self) -> dict[str, int]:
-        """Numbers for reports: states, distinct masks, bytes of masks, states kept without proof."""
+        """Numbers for reports: states, distinct masks and their bytes, bytes of all, states kept without proof."""
         return {
-            "states": len(self._readings),
-            "masks": len(self._rows),
-            "mask_bytes": self._rows.nbytes,
-            "undecided": self._undecided + self._walker.undecided,
+            "states": self._machine.pools.used(STATES) - 1,
+            "masks": self._machine.num_rows,
+            "mask_bytes": self._machine.num_rows * 8 * self._machine.words,
+            "bytes": self._machine.nbytes,
+            "undecided": self._undecided + (0 if self._completion is None else self._completion.undecided),
         }
 
-    def _mask(self, state: int) -> NDArray[np.uint32]:
-        reading = self._readings[state]
-        mask = self._rows.empty()
-        if self._finished[state]:
-            return mask
-        if self._may_end_turn(reading):
-            for token in self._turn_ends:
+    def _set_limits(self) -> None:
+        table, limit = self._machine.pools.table, self._limit
+        table[layout.COUNTS] = limit.active
+        table[layout.LEAST] = limit.least
+        table[layout.MOST] = -1 if limit.most is None else limit.most
+        # Without a limit every count is 0, so that the states of a search are as few as the places.
+        table[layout.COUNT_FROM], table[layout.COUNT_TO] = (1, 0) if self._search_always else limit.free_counts()
+
+    def _special_row(self, state: int) -> int:
+        """The row of a state whose mask limits or a small vocabulary have a say in."""
+        machine = self._machine
+        place, count = machine.place_of(state), machine.count_of(state)
+        tokens = machine.tokens_of(place)
+        mask = np.zeros(2 * machine.words, dtype=np.uint32)
+        search = self._searches(count)
+        after = self._settled(machine.read_all(place, count, tokens), {})
+        for token, follower in zip(tokens.tolist(), after):
+            if follower >= 0 and (not search or self._can_finish(follower)):
                 mask[token >> 5] |= np.uint32(1 << (token & 31))
-        search = self._searches(reading.num_tokens)
-        if search or self._limit.constrains(reading.num_tokens):
-            for tokens, after in self._after_tokens(reading):
-                if after >= 0 and (not search or self._can_finish(after)):
-                    np.bitwise_or.at(mask, tokens >> 5, np.uint32(1) << (tokens & 31).astype(np.uint32))
-        else:
-            self._walker.fill(reading.configuration, reading.tails, mask)
-        return mask
+        return machine.keep_row(mask)
 
-    def _may_end_turn(self, reading: Reading) -> bool:
-        return (
-            self.following is None
-            and reading.num_tokens >= 0
-            and self._limit.allows_end(reading.num_tokens)
-            and self._recognizer.may_end(reading.configuration)
-        )
-
-    def _after_tokens(self, reading: Reading) -> list[tuple[NDArray[np.int32], int]]:
-        """(tokens, state after any of them) for all tokens that the recogniser allows."""
-        count = self._limit.counted(reading.num_tokens)
-        window = self._limit.window(reading.num_tokens)
-        return [
-            (tokens, self._settle(configuration, tails, count))
-            for tokens, configuration, tails in self._walker.outcomes(reading.configuration, reading.tails, window)
-        ]
-
-    def _advance(self, state: int, token: int) -> int:
-        if state < 0 or self._finished[state]:
-            return DEAD
-        reading = self._readings[state]
-        if token in self._turn_ends:
-            return self._intern(Reading(0, 0, -1)) if self._may_end_turn(reading) else DEAD
-        text = self._walker.spell(token)
-        if not text:
-            return DEAD
-        window = self._limit.window(reading.num_tokens)
-        configuration, tails = self._walker.read(reading.configuration, reading.tails, text, window)
-        after = self._settle(configuration, tails, self._limit.counted(reading.num_tokens))
-        if after >= 0 and self._searches(reading.num_tokens) and not self._can_finish(after):
+    def _special_advance(self, state: int, token: int) -> int:
+        machine = self._machine
+        place, count = machine.place_of(state), machine.count_of(state)
+        (after,) = self._settled(machine.read_all(place, count, np.array([token], dtype=np.int64)), {})
+        if after >= 0 and self._searches(count) and not self._can_finish(after):
             return DEAD
         return after
+
+    def _settled(self, states: NDArray[np.int64], known: dict[int, int]) -> list[int]:
+        """The same states without what can no longer end within the limit; DEAD where nothing is left."""
+        for state in np.unique(states).tolist():
+            known[state] = self._settle(state) if state >= 0 else DEAD
+        return [known[state] for state in states.tolist()]
+
+    def _settle(self, state: int) -> int:
+        machine = self._machine
+        count = machine.count_of(state)
+        config, tails = machine.parts_of(machine.place_of(state))
+        if count < 0 or not config or not self._limit.active or self._limit.feasible(config, count):
+            return state
+        return machine.state(machine.place(0, tails), count) if tails else DEAD
 
     def _searches(self, num_tokens: int) -> bool:
         """Whether only a search tells if the hole can still end after one more token."""
         return self._search_always or (self._search_near_limit and self._limit.is_near(num_tokens))
 
-    def _settle(self, configuration: int, tails: int, count: int) -> int:
-        """The state after a token that led here; DEAD if the hole can no longer end."""
-        if configuration and not self._limit.feasible(configuration, count):
-            configuration = 0
-        if not configuration and not tails:
-            return DEAD
-        return self._intern(Reading(configuration, tails, count))
+    def _may_end_turn(self, state: int) -> bool:
+        machine = self._machine
+        config, _ = machine.parts_of(machine.place_of(state))
+        return self.following is None and self._limit.allows_end(machine.count_of(state)) and machine.may_end(config)
 
-    def _intern(self, reading: Reading) -> int:
-        number = self._numbers.get(reading)
-        if number is None:
-            number = self._numbers[reading] = len(self._readings)
-            self._readings.append(reading)
-            if number == len(self._finished):
-                self._finished = np.concatenate([self._finished, np.zeros_like(self._finished)])
-                self._written = np.concatenate([self._written, np.zeros_like(self._written)])
-                self._row_of = np.concatenate([self._row_of, np.full_like(self._row_of, -1)])
-            self._finished[number], self._written[number] = self._end_of(reading)
-        return number
-
-    def _end_of(self, reading: Reading) -> tuple[bool, int]:
-        """Whether the hole has ended, and how much of the following text was written."""
-        if reading.num_tokens < 0:
-            return True, 0
-        longest = reading.tails.bit_length() - 1
-        if self.following is not None and longest > 0 and (longest == len(self.following) or not reading.configuration):
-            return True, longest
-        return False, 0
+    def _followers(self, state: int) -> list[int]:
+        """All states that a token leads to, end-of-turn tokens left out."""
+        machine = self._machine
+        place, count = machine.place_of(state), machine.count_of(state)
+        tokens = machine.tokens_of(place)
+        return sorted({after for after in self._settled(machine.read_all(place, count, tokens), {}) if after >= 0})
 
     def _can_finish(self, state: int) -> bool:
         """Whether some tokens lead from `state` to the end of the hole: a search, remembered.
@@ -259,20 +250,23 @@ class TokenAutomaton:
         parents = {state: state}
         agenda = [state]
         for current in agenda:
-            if self._completable.get(current) or self._finished[current] or self._may_end_turn(self._readings[current]):
+            if self._completable.get(current) or self._is_finished(current) or self._may_end_turn(current):
                 return self._prove(parents, current)
             if self._completable.get(current) is False:
                 continue
             if len(agenda) > _SEARCH_STEPS:
                 self._undecided += 1
                 return self._prove(parents, current)
-            for _, after in self._after_tokens(self._readings[current]):
-                if after >= 0 and after not in parents:
+            for after in self._followers(current):
+                if after not in parents:
                     parents[after] = current
                     agenda.append(after)
         for visited in parents:
             self._completable[visited] = False
         return False
+
+    def _is_finished(self, state: int) -> bool:
+        return bool(self._machine.pools.get(layout.STATE_DONE)[state])
 
     def _prove(self, parents: dict[int, int], state: int) -> bool:
         self._completable[state] = True
@@ -282,9 +276,43 @@ class TokenAutomaton:
         return True
 
     def _notice(self, state: int, token: int) -> int:
-        if state < 0 or token in self._turn_ends or self._finished[state]:
+        if state < 0 or token in self._turn_ends or self._is_finished(state):
             return 0
-        return self._sites.noticed(self._readings[state].configuration, self._walker.spell(token))
+        config, _ = self._machine.parts_of(self._machine.place_of(state))
+        return self._sites.noticed(self._configuration(self._machine.hypotheses(config)), self._spell(token))
+
+    def _spell(self, token: int) -> bytes:
+        trie = self.tables.trie
+        return trie.text[trie.text_start[token] : trie.text_start[token + 1]].tobytes()
+
+    def _configuration(self, hypotheses: list[Held]) -> int:
+        """The recogniser's number for some hypotheses."""
+        recognizer = self._recognizer
+        assert isinstance(recognizer, ParsedRecognizer)
+        stacks = self._machine.whole_stacks
+        return recognizer.of_hypotheses(
+            hypotheses[0][3] if hypotheses else 1,
+            [Hypothesis(q, recognizer.stacks.of_stacks(stacks(node)), owed) for q, node, owed, _ in hypotheses],
+        )
+
+    def _possible(self, hypotheses: list[Held]) -> bool:
+        """Whether one of some hypotheses can be completed."""
+        return self._completion is None or self._completion.possible(self._configuration(hypotheses))
+
+    def _spells_all_bytes(self) -> bool:
+        """Whether every byte that may be needed is a token by itself, so that every text can be written."""
+        trie = self.tables.trie
+        with_token = trie.first_token[1:] != trie.first_token[:-1]
+        return self._needed_bytes() <= set(trie.byte[(trie.depth == 1) & with_token].tolist())
+
+    def _missing_bytes(self) -> bytes:
+        """Bytes that texts may need and no token contains."""
+        return bytes(sorted(self._needed_bytes() - set(self.tables.trie.byte[1:].tolist())))
+
+    def _needed_bytes(self) -> set[int]:
+        tables = self.tables.regular or self.tables.lexer
+        assert tables is not None
+        return {*np.flatnonzero(tables.next_state.any(axis=0)).tolist(), *(self.following or b"")}
 
 
 def cannot_spell(missing: bytes, most: int | None) -> Diagnostic:

@@ -11,7 +11,7 @@ from heapq import heappop, heappush
 
 import numpy as np
 
-from smcdsl.automaton.recognizers import ParsedRecognizer, RegularRecognizer
+from smcdsl.automaton.recognizers import ParsedRecognizer
 from smcdsl.automaton.tables import AutomatonTables
 
 SMALL_PARSER = 128
@@ -25,15 +25,15 @@ ALL_STEPS = {True: 100_000, False: 2_000}
 class Completion:
     """Answers of one recogniser, remembered."""
 
-    def __init__(self, tables: AutomatonTables, recognizer: RegularRecognizer | ParsedRecognizer) -> None:
+    def __init__(self, tables: AutomatonTables, recognizer: ParsedRecognizer) -> None:
         self._recognizer = recognizer
-        self.is_local = tables.regular is not None or (tables.separable and tables.filter is None)
+        self.is_local = tables.separable and tables.filter is None
         """Whether one hypothesis without obligations can always be completed."""
         self.undecided = 0
         small = tables.parser is None or len(tables.parser.shift) <= SMALL_PARSER
         self._steps, self._steps_left = SEARCH_STEPS[small], ALL_STEPS[small]
         self._known: dict[int, bool] = {}
-        self._bytes = [] if tables.regular is not None else _representatives(tables)
+        self._bytes = _representatives(tables)
 
     @property
     def has_given_up(self) -> bool:
@@ -42,8 +42,6 @@ class Completion:
 
     def possible(self, configuration: int) -> bool:
         """Whether some text of the language begins like the text so far (or the search gave up)."""
-        if isinstance(self._recognizer, RegularRecognizer):
-            return configuration != 0
         known = self._known.get(configuration)
         if known is None:
             known = self._known[configuration] = self._search(configuration, self._recognizer)

@@ -10,9 +10,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from smcdsl.automaton.recognizers import RegularRecognizer
+from smcdsl.automaton.machine import Machine
 from smcdsl.automaton.tables import AutomatonTables
-from smcdsl.automaton.walks import ALWAYS, Walker, Window
 
 _NEAR = 8
 """With more tokens than this left, an end within the limit is taken for granted where it is not known exactly."""
@@ -23,11 +22,11 @@ _EXACT_STATES = 256
 class TokenLimit:
     """The bounds of one grammar over one vocabulary."""
 
-    def __init__(self, tables: AutomatonTables, walker: Walker) -> None:
+    def __init__(self, tables: AutomatonTables, machine: Machine) -> None:
         self.least, most = tables.token_limit
         self.most = most if most >= 0 else None
         self.active = self.least > 0 or self.most is not None
-        self._tables, self._walker = tables, walker
+        self._tables, self._machine = tables, machine
         self._distances: list[int] | None = None
 
     def counted(self, num_tokens: int) -> int:
@@ -38,40 +37,31 @@ class TokenLimit:
         """Whether a hole of so many tokens is within the limits."""
         return self.least <= num_tokens and (self.most is None or num_tokens <= self.most)
 
-    def window(self, num_tokens: int) -> Window:
-        """Whether the hole may end right before the next token, and inside it."""
-        if not self.active:
-            return ALWAYS
-        return self.allows_end(num_tokens), self.allows_end(num_tokens + 1)
-
-    def constrains(self, num_tokens: int) -> bool:
-        """Whether the limits can make a difference to which token comes next."""
-        if not self.active or num_tokens < 0:
-            return False
-        if num_tokens + 1 < self.least + 1:
-            return True
-        return self.most is not None and num_tokens + 1 + self._farthest() > self.most
-
     def is_near(self, num_tokens: int) -> bool:
         """Whether a bound is so close that the distance to an end may matter."""
         if num_tokens < 0:
             return False
         return num_tokens < self.least or (self.most is not None and self.most - num_tokens <= _NEAR)
 
-    def feasible(self, configuration: int, num_tokens: int) -> bool:
+    def feasible(self, config: int, num_tokens: int) -> bool:
         """Whether the hole can perhaps still end within the limit."""
-        return self.most is None or num_tokens + self.distance(configuration) <= self.most
+        return self.most is None or num_tokens + self.distance(config) <= self.most
 
-    def distance(self, configuration: int) -> int:
+    def distance(self, config: int) -> int:
         """At least so many tokens until the hole may end."""
-        if isinstance(self._walker.recognizer, RegularRecognizer):
-            return self._table()[configuration]
-        return 0 if self._walker.recognizer.may_end(configuration) else 1
+        if self._tables.regular is not None:
+            return min(self._table()[q] for q, _, _, _ in self._machine.hypotheses(config))
+        return 0 if self._machine.may_end(config) else 1
+
+    def free_counts(self) -> tuple[int, int]:
+        """Counts at least and at most so large that limits make no difference to what comes next."""
+        if self.most is None:
+            return self.least, 1 << 30
+        reserve = max(self._farthest(), _NEAR)
+        return self.least, self.most - 1 - reserve
 
     def _farthest(self) -> int:
-        if isinstance(self._walker.recognizer, RegularRecognizer):
-            return max(self._table()[1:])
-        return 1
+        return max(self._table()[1:]) if self._tables.regular is not None else 1
 
     def _table(self) -> list[int]:
         """Per state of a regular language the fewest tokens to an end, or a lower bound."""
@@ -88,10 +78,11 @@ class TokenLimit:
         distances = [0 if accepts else -1 for accepts in accepting]
         one_away: set[int] = set()
         for state in range(1, len(accepting)):
-            for _, after, tails in self._walker.outcomes(state, 0, ALWAYS):
+            ends_in, ends = self._machine.reached(state)
+            for after in ends_in.tolist():
                 sources[after].append(state)
-                if tails and not accepting[state]:
-                    one_away.add(state)
+            if ends and not accepting[state]:
+                one_away.add(state)
         frontier = [state for state in range(1, len(accepting)) if accepting[state]]
         distance = 0
         while frontier or (distance == 0 and one_away):

@@ -86,16 +86,9 @@ class ParsedRecognizer:
         """(state of the filter, hypotheses) of a configuration."""
         return self._contents[configuration]
 
-    def single(self, configuration: int) -> tuple[int, int, int] | None:
-        """(lexer, parser, filter) of a configuration with one hypothesis and no obligations."""
-        filter_state, hypotheses = self._contents[configuration]
-        if len(hypotheses) != 1 or hypotheses[0].obligations:
-            return None
-        return hypotheses[0].lexer, hypotheses[0].parser, filter_state
-
-    def of_single(self, lexer: int, parser: int, filter_state: int) -> int:
-        """The configuration of one hypothesis without obligations; of none if `lexer` is 0."""
-        return self._intern(filter_state, [Hypothesis(lexer, parser, ())] if lexer else [])
+    def of_hypotheses(self, filter_state: int, hypotheses: Iterable[Hypothesis]) -> int:
+        """The configuration of some hypotheses."""
+        return self._intern(filter_state, hypotheses)
 
     def _step(self, configuration: int, byte: int) -> int:
         filter_state, hypotheses = self._contents[configuration]

@@ -216,10 +216,10 @@ class _SiteParser:
         return known
 
     def _simulate(self, parser: int, terminal: int) -> Iterable[Closing]:
-        arrays, tables = self._stacks.arrays, self._tables
+        stacks, tables = self._stacks, self._tables
         base, pushed = parser, list[int]()
         while True:
-            state = pushed[-1] if pushed else int(arrays.state[base])
+            state = pushed[-1] if pushed else stacks.state[base]
             production = tables.reduction(state, terminal)
             if production < 0:
                 return
@@ -227,16 +227,16 @@ class _SiteParser:
                 if pushed:
                     pushed.pop()
                 else:
-                    base = int(arrays.parent[base])
+                    base = stacks.parent[base]
             if tables.boundary[production] >= 0:
                 yield tables.boundary[production], self._height(base) + len(pushed)
-            pushed.append(tables.goto(pushed[-1] if pushed else int(arrays.state[base]), production))
+            pushed.append(tables.goto(pushed[-1] if pushed else stacks.state[base], production))
 
     def _height(self, node: int) -> int:
         path = []
         while node >= 0 and node not in self._heights:
             path.append(node)
-            node = int(self._stacks.arrays.parent[node])
+            node = self._stacks.parent[node]
         height = self._heights[node] if node >= 0 else -1
         for upper in reversed(path):
             height += 1

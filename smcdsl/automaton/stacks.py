@@ -1,9 +1,9 @@
 """Parser states as ints: interned LR stacks, and interned sets of them for generalised parsing.
 
-Both offer the same: `shift`, `acceptable`, `start`. A deterministic parser's stacks are linked nodes in flat
-arrays on which the kernels work. A generalised parser's state is a graph-structured stack, canonical and
-hashed: the set of its top nodes (LR state, nodes below). Grammars for it have no empty productions and no unit
-cycles, so a reduction always goes to older nodes and ends.
+Both offer the same: `shift`, `acceptable`, `start`, `merge`, `of_stacks`. This is the plain reading of what the kernels
+in `parsing.py` do, for searches and sites; masks do not use it. A generalised parser's state is a graph-structured
+stack, canonical and hashed: the set of its top nodes (LR state, nodes below). Grammars for it have no empty
+productions and no unit cycles, so a reduction always goes to older nodes and ends.
 
 Source of the graph-structured stack: Tomita (1986); here it is a value, so equal futures are one int.
 """
@@ -12,65 +12,92 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-import numpy as np
-from numpy.typing import NDArray
-
-from smcdsl.automaton import kernels
-from smcdsl.automaton.kernels import NO_NODE, NO_SPACE, UNKNOWN, Stacks
 from smcdsl.automaton.tables import LexerTables, ParserTables
 
-_FIRST_CAPACITY = 1 << 12
+BOTTOM = -1
 
 
 class LinearStacks:
-    """Interned stacks of a deterministic parser. Node 0 is the empty stack with state 0."""
+    """Interned stacks of a deterministic parser. Node n is `state[n]` on top of `parent[n]`; node 0 is the first."""
 
     def __init__(self, lexer: LexerTables, parser: ParserTables) -> None:
         self.lexer, self.parser = lexer, parser
-        self.arrays = _new_arrays(lexer, parser, deterministic=True)
-        self.first = kernels.push(lexer, parser, self.arrays, -1, 0)
+        self.parent: list[int] = []
+        self.state: list[int] = []
+        self._nodes: dict[tuple[int, int], int] = {}
+        self._ignored = int.from_bytes(lexer.ignored.tobytes(), "little")
+        self._tables = _PlainTables(parser)
+        self._starts: list[list[int]] = parser.start_of.tolist()
         self._shifts: dict[tuple[int, int], tuple[int, ...]] = {}
         self._accepted: dict[int, int] = {}
+        self.first = self.push(BOTTOM, 0)
+
+    def push(self, node: int, state: int) -> int:
+        """The stack with `state` on top of `node`."""
+        key = (node, state)
+        known = self._nodes.get(key)
+        if known is None:
+            known = self._nodes[key] = len(self.state)
+            self.parent.append(node)
+            self.state.append(state)
+        return known
 
     def shift(self, node: int, terminal: int) -> tuple[int, ...]:
         """The node after `terminal`, as a sequence of one or none."""
         key = (node, terminal)
         known = self._shifts.get(key)
         if known is None:
-            after = kernels.shift(self.lexer, self.parser, self.arrays, node, terminal)
-            while after == NO_SPACE:
-                self.grow()
-                after = kernels.shift(self.lexer, self.parser, self.arrays, node, terminal)
-            known = self._shifts[key] = () if after == NO_NODE else (after,)
+            base, pushed, target = self._settle(node, terminal)
+            if target >= 0:
+                for state in (*pushed, target):
+                    base = self.push(base, state)
+            known = self._shifts[key] = (base,) if target >= 0 else ()
         return known
 
     def acceptable(self, node: int) -> int:
         """Bitmask of the terminals that can be shifted next, ignored ones included."""
         known = self._accepted.get(node)
         if known is None:
-            kernels.accept_set(self.parser, self.arrays, node)
-            known = self._accepted[node] = int.from_bytes(self.arrays.yes[node].tobytes(), "little")
+            known = self._ignored
+            for terminal in _bits(self._tables.possible[self.state[node]]):
+                if self._settle(node, terminal)[2] >= 0:
+                    known |= 1 << terminal
+            self._accepted[node] = known
         return known
 
     def start(self, node: int, mode: int) -> int:
         """The lexer state in which the next lexeme begins."""
-        return int(self.arrays.start[node, mode])
+        return self._starts[self.state[node]][mode]
 
     def merge(self, nodes: Iterable[int]) -> tuple[int, ...]:
         """Parser states that stand for all of `nodes` together."""
         return tuple(sorted(set(nodes)))
 
-    def grow(self) -> None:
-        """Double the room for nodes."""
-        self.arrays = _doubled(self.arrays)
+    def of_stacks(self, stacks: Stacks) -> int:
+        """The number of a stack given as the one pair (LR state, stacks below)."""
+        ((state, below),) = stacks
+        return self.push(self.of_stacks(below) if below else BOTTOM, state)
 
-    def mark(self) -> int:
-        """The number of nodes, to `release` to."""
-        return int(self.arrays.used[0])
+    def _settle(self, node: int, terminal: int) -> tuple[int, list[int], int]:
+        """Do all reductions before `terminal`: (node below, states pushed on it, next state or -1)."""
+        tables = self._tables
+        pushed: list[int] = []
+        while True:
+            state = pushed[-1] if pushed else self.state[node]
+            reductions = tables.reductions(state, terminal)
+            if not reductions:
+                return node, pushed, tables.shift(state, terminal)
+            production = reductions[0]
+            for _ in range(tables.length[production]):
+                if pushed:
+                    pushed.pop()
+                else:
+                    node = self.parent[node]
+            pushed.append(tables.goto(pushed[-1] if pushed else self.state[node], tables.lhs[production]))
 
-    def release(self, mark: int) -> None:
-        """Forget nodes made since `mark`; only for nodes that no one has kept."""
-        kernels.forget(self.arrays, mark)
+
+Stacks = frozenset[tuple[int, "Stacks"]]
+"""Stacks from the top: each an LR state and the stacks below it, empty at the bottom."""
 
 
 class Node:
@@ -90,15 +117,14 @@ class GraphStacks:
 
     def __init__(self, lexer: LexerTables, parser: ParserTables) -> None:
         self.lexer, self.parser = lexer, parser
-        self.arrays = _new_arrays(lexer, parser, deterministic=False)
-        self.num_terminals = parser.shift.shape[1]
         self._nodes: dict[tuple[int, frozenset[Node]], Node] = {}
         self._tops: list[frozenset[Node]] = []
         self._numbers: dict[frozenset[Node], int] = {}
         self._shifts: dict[tuple[int, int], tuple[int, ...]] = {}
         self._accepted: list[int] = []
         self._ignored = int.from_bytes(lexer.ignored.tobytes(), "little")
-        self._reductions = _reductions(parser)
+        self._tables = _PlainTables(parser)
+        self._starts: list[list[int]] = parser.start_of.tolist()
         self.first = self._number(frozenset({self._node(0, frozenset())}))
 
     def shift(self, number: int, terminal: int) -> tuple[int, ...]:
@@ -107,10 +133,6 @@ class GraphStacks:
         known = self._shifts.get(key)
         if known is None:
             known = self._shifts[key] = self._grouped(self._after(self._tops[number], terminal))
-            value = known[0] if len(known) == 1 else UNKNOWN if known else NO_NODE
-            if 2 * (self.arrays.used[1] + 1) > len(self.arrays.memo_keys):
-                self._grow_memo()
-            kernels.remember(self.arrays, number * self.num_terminals + terminal, value)
         return known
 
     def acceptable(self, number: int) -> int:
@@ -119,7 +141,7 @@ class GraphStacks:
 
     def start(self, number: int, mode: int) -> int:
         """The lexer state in which the next lexeme begins."""
-        return int(self.arrays.start[number, mode])
+        return self._starts[next(iter(self._tops[number])).state][mode]
 
     def merge(self, numbers: Iterable[int]) -> tuple[int, ...]:
         """Parser states that stand for all of `numbers` together: one for each lexer."""
@@ -128,23 +150,18 @@ class GraphStacks:
             return tuple(distinct)
         return self._grouped(top for number in distinct for top in self._tops[number])
 
-    def grow(self) -> None:
-        """Double the room for parser states."""
-        self.arrays = _doubled(self.arrays)
+    def of_stacks(self, stacks: Stacks) -> int:
+        """The number of some stacks whose tops agree on the next lexer."""
+        return self._number(self._canonical(self._nodes_of(stacks)))
 
-    def mark(self) -> int:
-        """Nothing is released here: shifts are remembered."""
-        return 0
-
-    def release(self, mark: int) -> None:
-        """Nothing is released here: shifts are remembered."""
+    def _nodes_of(self, stacks: Stacks) -> frozenset[Node]:
+        return frozenset(self._node(state, self._nodes_of(below)) for state, below in stacks)
 
     def _after(self, tops: frozenset[Node], terminal: int) -> list[Node]:
         """Top nodes after all reductions before `terminal` and its shift, not yet canonical."""
-        shift = self.parser.shift
         shifted: dict[int, set[Node]] = {}
         for top in self._reduced(tops, terminal):
-            target = int(shift[top.state, terminal])
+            target = self._tables.shift(top.state, terminal)
             if target >= 0:
                 shifted.setdefault(target, set()).add(top)
         return [self._node(state, self._canonical(below)) for state, below in shifted.items()]
@@ -155,10 +172,10 @@ class GraphStacks:
         agenda = list(seen)
         while agenda:
             top = agenda.pop()
-            for production in self._reductions(top.state, terminal):
-                lhs = int(self.parser.lhs[production])
-                for base in self._below(top, int(self.parser.length[production])):
-                    node = self._node(int(self.parser.goto[base.state, lhs]), frozenset({base}))
+            for production in self._tables.reductions(top.state, terminal):
+                lhs = self._tables.lhs[production]
+                for base in self._below(top, self._tables.length[production]):
+                    node = self._node(self._tables.goto(base.state, lhs), frozenset({base}))
                     if node not in seen:
                         seen.add(node)
                         agenda.append(node)
@@ -202,93 +219,47 @@ class GraphStacks:
             number = self._numbers[tops] = len(self._tops)
             self._tops.append(tops)
             mask = self._ignored
-            for terminal in range(self.num_terminals):
-                reduced = self._reduced(tops, terminal)
-                if any(self.parser.shift[top.state, terminal] >= 0 for top in reduced):
+            possible = 0
+            for top in tops:
+                possible |= self._tables.possible[top.state]
+            for terminal in _bits(possible):
+                if any(self._tables.shift(top.state, terminal) >= 0 for top in self._reduced(tops, terminal)):
                     mask |= 1 << terminal
             self._accepted.append(mask)
-            self._publish(number, next(iter(tops)).state, mask)
         return number
 
-    def _publish(self, number: int, state: int, mask: int) -> None:
-        """Let the kernels know what is acceptable."""
-        if number == len(self.arrays.parent):
-            self.grow()
-        words = self.arrays.yes.shape[1]
-        row = np.frombuffer(mask.to_bytes(8 * words, "little"), dtype="<u8")
-        self.arrays.yes[number] = row
-        self.arrays.no[number] = ~row
-        self.arrays.state[number] = 0
-        self.arrays.start[number] = self.parser.start_of[state]
-        self.arrays.used[0] = number + 1
 
-    def _grow_memo(self) -> None:
-        old = self.arrays
-        size = 2 * len(old.memo_keys)
-        self.arrays = old._replace(
-            memo_keys=np.full(size, -1, dtype=np.int64), memo_values=np.zeros(size, dtype=np.int32)
-        )
-        used = np.flatnonzero(old.memo_keys >= 0)
-        self.arrays.used[1] = 0
-        for key, value in zip(old.memo_keys[used].tolist(), old.memo_values[used].tolist()):
-            kernels.remember(self.arrays, key, value)
-
-
-class _reductions:  # noqa: N801 (used as a function)
-    """Productions to reduce by LR state and lookahead, as Python ints."""
+class _PlainTables:
+    """The parser's tables for single steps: Python ints, looked up once."""
 
     def __init__(self, parser: ParserTables) -> None:
-        self.first, self.reduce = parser.first_reduce, parser.reduce
-        self.num_terminals = parser.shift.shape[1]
-        self.known: dict[int, list[int]] = {}
+        self._shift, self._goto = parser.shift, parser.goto
+        self._first, self._reduce = parser.first_reduce, parser.reduce
+        self._num_terminals = parser.shift.shape[1]
+        self.lhs: list[int] = parser.lhs.tolist()
+        self.length: list[int] = parser.length.tolist()
+        self.possible = [int.from_bytes(row.tobytes(), "little") for row in parser.possible]
+        self._known: dict[int, list[int]] = {}
 
-    def __call__(self, state: int, terminal: int) -> list[int]:
-        cell = state * self.num_terminals + terminal
-        found = self.known.get(cell)
+    def shift(self, state: int, terminal: int) -> int:
+        """The next state or -1."""
+        return int(self._shift[state, terminal])
+
+    def goto(self, state: int, nonterminal: int) -> int:
+        """The state after a reduction."""
+        return int(self._goto[state, nonterminal])
+
+    def reductions(self, state: int, terminal: int) -> list[int]:
+        """Productions to reduce by an LR state and a lookahead."""
+        cell = state * self._num_terminals + terminal
+        found = self._known.get(cell)
         if found is None:
-            found = self.known[cell] = self.reduce[self.first[cell] : self.first[cell + 1]].tolist()
+            found = self._known[cell] = self._reduce[self._first[cell] : self._first[cell + 1]].tolist()
         return found
 
 
-def _new_arrays(lexer: LexerTables, parser: ParserTables, *, deterministic: bool) -> Stacks:
-    capacity = _FIRST_CAPACITY
-    words, modes = lexer.alive.shape[1], parser.start_of.shape[1]
-    memo = 4 if deterministic else 1 << 12
-    return Stacks(
-        parent=np.full(capacity, -1, dtype=np.int32),
-        state=np.zeros(capacity, dtype=np.int32),
-        yes=np.zeros((capacity, words), dtype=np.uint64),
-        no=np.zeros((capacity, words), dtype=np.uint64),
-        start=np.zeros((capacity, modes), dtype=np.int32),
-        slot=np.zeros(capacity, dtype=np.int64),
-        table=np.full(4 * capacity, -1, dtype=np.int32),
-        used=np.zeros(2, dtype=np.int64),
-        memo_keys=np.full(memo, -1, dtype=np.int64),
-        memo_values=np.zeros(memo, dtype=np.int32),
-        scratch=np.zeros(4096, dtype=np.int32),
-        deterministic=np.array([deterministic]),
-        marked=np.array([parser.start_of.shape[1] > 1]),
-    )
-
-
-def _doubled(old: Stacks) -> Stacks:
-    """The same nodes with twice the room. The table is filled in order of age, as `forget` needs it."""
-    capacity = 2 * len(old.parent)
-    new = old._replace(
-        parent=_extended(old.parent, capacity),
-        state=_extended(old.state, capacity),
-        yes=_extended(old.yes, capacity),
-        no=_extended(old.no, capacity),
-        start=_extended(old.start, capacity),
-        slot=_extended(old.slot, capacity),
-        table=np.full(4 * capacity, -1, dtype=np.int32),
-    )
-    if old.deterministic[0]:
-        kernels.refill(new)
-    return new
-
-
-def _extended(array: NDArray, capacity: int) -> NDArray:  # type: ignore[type-arg]
-    larger = np.zeros((capacity, *array.shape[1:]), dtype=array.dtype)
-    larger[: len(array)] = array
-    return larger
+def _bits(mask: int) -> Iterable[int]:
+    while mask:
+        low = mask & -mask
+        yield low.bit_length() - 1
+        mask ^= low

@@ -82,7 +82,7 @@ class HoleAutomata:
         with _lock:
             automaton = _automata.get(key)
             if automaton is None:
-                automaton = _automata[key] = TokenAutomaton(known[1], following)
+                automaton = _automata[key] = TokenAutomaton(known[1], following, cache_dir())
                 if len(_automata) > _KEPT:
                     _automata.popitem(last=False)
             _automata.move_to_end(key)

@@ -1,0 +1,161 @@
+"""Lexing as kernels: every way on from a lexer position with a byte.
+
+An *omega* is a position inside a lexeme: lexer state, state of the filter, and obligations, which are lexer states
+of earlier lexemes that could still have become longer. Longest match says they did not, so an omega ends when one
+of its obligations accepts. Lexer state 0 with `room` k means that k bytes of the following text have been written.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from smcdsl.automaton.interning import first_of, intern, second_of
+from smcdsl.automaton.layout import (
+    ACCEPTS,
+    ACCEPTS_START,
+    ESCAPES,
+    EXCLUSIVE,
+    FILTER_NEXT,
+    FLAG,
+    IS_START,
+    MODE,
+    MOVES,
+    NEXT_STATE,
+    NO,
+    NUM_COLUMNS,
+    OBLIGATION,
+    OMEGA_Q,
+    OMEGA_R,
+    OMEGAS,
+    OWED,
+    PLAIN_OMEGA,
+    RESTARTS,
+    RESTARTS_START,
+    ROOMS,
+    SCRATCH,
+    WANTED,
+)
+from smcdsl.automaton.memory import i32, i64, njit, set_i32, set_i64, u8
+
+MOVE = 7
+"""A move is (terminal that ended before the byte or NO, markers a, b, c, start, omega, whether start is checked)."""
+
+
+@njit()
+def omega(t: int, q: int, r: int, owed: int) -> int:
+    """The number of a position."""
+    plain = q > 0 and r == 1 and owed == 0
+    if plain and i32(i64(t, PLAIN_OMEGA), q) >= 0:
+        return i32(i64(t, PLAIN_OMEGA), q)
+    number = intern(t, OMEGAS, intern(t, ROOMS, q, r), owed)
+    set_i32(i64(t, OMEGA_Q), number, q)
+    set_i32(i64(t, OMEGA_R), number, r)
+    if plain and i64(t, FLAG) == 0:
+        set_i32(i64(t, PLAIN_OMEGA), q, number)
+    return number
+
+
+@njit(inline="always")
+def accepting(t, q):  # type: ignore[no-untyped-def]
+    """Whether a lexeme may end in a lexer state."""
+    starts = i64(t, ACCEPTS_START)
+    return i32(starts, q + 1) > i32(starts, q)
+
+
+@njit()
+def owe(t: int, owed: int, state: int) -> int:
+    """Obligations with one more; lists are kept in descending order from the front."""
+    larger, count = i64(t, WANTED), 0
+    while owed > 0 and second_of(t, OWED, owed) > state:
+        set_i32(larger, count, second_of(t, OWED, owed))
+        owed = first_of(t, OWED, owed)
+        count += 1
+    if owed == 0 or second_of(t, OWED, owed) < state:
+        owed = intern(t, OWED, owed, state)
+    for i in range(count - 1, -1, -1):
+        owed = intern(t, OWED, owed, i32(larger, i))
+    return owed
+
+
+@njit()
+def owed_after(t: int, owed: int, byte: int) -> int:
+    """Obligations after a byte; NO if one is broken."""
+    result = 0
+    while owed > 0:
+        state = i32(i64(t, NEXT_STATE), 256 * second_of(t, OWED, owed) + byte)
+        owed = first_of(t, OWED, owed)
+        if state == 0:
+            continue
+        if accepting(t, state):
+            return NO
+        result = owe(t, result, state)
+    return result
+
+
+@njit()
+def escapes(t: int, q: int, owed: int) -> bool:
+    """Whether a lexeme in state `q` may get rid of all obligations."""
+    while owed > 0:
+        column = i32(i64(t, OBLIGATION), second_of(t, OWED, owed))
+        if column >= 0 and not u8(i64(t, ESCAPES), q * i64(t, NUM_COLUMNS) + column):
+            return False
+        owed = first_of(t, OWED, owed)
+    return True
+
+
+@njit()
+def add_move(t: int, count: int, terminal: int, restart: int, start: int, to: int) -> int:
+    """Append a move; `restart` is the number of a restart or NO. The new count."""
+    if 7 * (count + 1) > SCRATCH:
+        set_i64(t, FLAG, -2)
+        return count
+    moves = i64(t, MOVES) + 4 * MOVE * count
+    set_i32(moves, 0, terminal)
+    for k in range(3):
+        set_i32(moves, 1 + k, NO if restart < 0 else i32(i64(t, RESTARTS), 5 * restart + k))
+    set_i32(moves, 4, start)
+    set_i32(moves, 5, to)
+    return count + 1
+
+
+@njit()
+def find_moves(t: int, here: int, byte: int) -> int:
+    """Write all moves from position `here` with a byte into MOVES; how many."""
+    q, r = i32(i64(t, OMEGA_Q), here), i32(i64(t, OMEGA_R), here)
+    owed = second_of(t, OMEGAS, here)
+    if i64(t, FILTER_NEXT):
+        r = i32(i64(t, FILTER_NEXT), 256 * r + byte)
+        if r == 0:
+            return 0
+    count = 0
+    owed_now = owed_after(t, owed, byte) if owed > 0 else np.int64(0)
+    onward = i32(i64(t, NEXT_STATE), 256 * q + byte)
+    if onward and owed_now >= 0 and (owed_now == 0 or escapes(t, onward, owed_now)):
+        count = add_move(t, count, NO, NO, NO, omega(t, onward, r, owed_now))
+    if not accepting(t, q):
+        return count
+    longest = u8(i64(t, EXCLUSIVE), i32(i64(t, MODE), q))
+    shut = longest and (owed_now < 0 or (onward != 0 and accepting(t, onward)))
+    for i in range(i32(i64(t, ACCEPTS_START), q), i32(i64(t, ACCEPTS_START), q + 1)):
+        terminal = i32(i64(t, ACCEPTS), i)
+        for k in range(i32(i64(t, RESTARTS_START), terminal), i32(i64(t, RESTARTS_START), terminal + 1)):
+            plain = i32(i64(t, RESTARTS), 5 * k + 4)
+            if shut and plain:
+                continue
+            start = i32(i64(t, RESTARTS), 5 * k + 3)
+            begun = i32(i64(t, NEXT_STATE), 256 * start + byte)
+            if begun == 0:
+                continue
+            owes = np.int64(0)
+            if longest and plain:
+                owes = owe(t, owed_now, onward) if onward else owed_now
+                if owes > 0 and not escapes(t, begun, owes):
+                    continue
+            count = add_move(t, count, terminal, k, start, omega(t, begun, r, owes))
+    return count
+
+
+@njit(inline="always")
+def between(t, q):  # type: ignore[no-untyped-def]
+    """Whether a lexer state is between two lexemes."""
+    return u8(i64(t, IS_START), q) != 0

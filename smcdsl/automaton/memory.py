@@ -1,0 +1,105 @@
+"""Loads and stores at addresses, for kernels that take one pointer table instead of forty arrays.
+
+numba counts references to every array of a call, which costs more than a mask that is known already (measured: 1.3 us
+for 25 arrays, 0.16 us for one address). Here a kernel gets the address of a table of addresses; `pools.py` owns the
+arrays behind them. Nothing is checked: kernels compare counts with capacities before they store.
+
+Kernels do not call themselves: a function that does crashes once it comes from numba's cache (seen with numba 0.68).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numba
+from llvmlite import ir
+from numba import types
+from numba.extending import intrinsic
+
+if not numba.config.CACHE_DIR and not any(
+    os.access(folder, os.W_OK) for folder in (Path(__file__).parent, Path.home())
+):
+    # numba refuses to cache where neither the package nor the user's folder can be written.
+    numba.config.CACHE_DIR = str(Path(tempfile.gettempdir()) / f"smcdsl-numba-{os.getuid()}")
+
+_KERNELS = ("deciding", "grouping", "interning", "layout", "lexing", "memory", "parsing", "reading", "tails")
+
+
+def _stamp() -> str:
+    """Hash of all files that kernels are compiled from."""
+    digest = hashlib.blake2b(digest_size=16)
+    for name in _KERNELS:
+        digest.update(Path(__file__).with_name(f"{name}.py").read_bytes())
+    return digest.hexdigest()
+
+
+STAMP = _stamp()
+"""Hash of all kernels' sources: of what they are, and of what they make."""
+
+
+def njit(**options: Any) -> Callable[[Any], Any]:
+    """`numba.njit` with the cache on, and stale as soon as any kernel's file changes.
+
+    numba itself looks at the file of the function only, but compiles in what that calls and every constant it uses.
+    """
+
+    def decorate(function: Any) -> Any:
+        compiled = numba.njit(cache=True, **options)(function)
+        compiled._cache._cache_file._source_stamp = STAMP
+        return compiled
+
+    return decorate
+
+
+__all__ = ["STAMP", "i32", "i64", "njit", "set_i32", "set_i64", "set_u8", "set_u32", "set_u64", "u8", "u32", "u64"]
+
+
+def _element(builder: Any, address: Any, index: Any, bits: int) -> Any:
+    pointer = builder.inttoptr(address, ir.IntType(bits).as_pointer())
+    return builder.gep(pointer, [index])
+
+
+def _loader(bits: int, result: Any, signed: bool) -> Any:
+    @intrinsic
+    def load(typing_context, address, index):  # type: ignore[no-untyped-def]
+        def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+            value = builder.load(_element(builder, arguments[0], arguments[1], bits))
+            if bits == 64:
+                return value
+            return (builder.sext if signed else builder.zext)(value, ir.IntType(64))
+
+        return result(types.int64, types.int64), generate
+
+    return load
+
+
+def _storer(bits: int, kind: Any) -> Any:
+    @intrinsic
+    def store(typing_context, address, index, value):  # type: ignore[no-untyped-def]
+        def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+            value = arguments[2] if bits == 64 else builder.trunc(arguments[2], ir.IntType(bits))
+            builder.store(value, _element(builder, arguments[0], arguments[1], bits))
+            return context.get_dummy_value()
+
+        return types.void(types.int64, types.int64, kind), generate
+
+    return store
+
+
+i32 = _loader(32, types.int64, signed=True)
+"""The signed 32-bit integer at `address[index]`, as int64."""
+i64 = _loader(64, types.int64, signed=True)
+u8 = _loader(8, types.int64, signed=False)
+u32 = _loader(32, types.int64, signed=False)
+u64 = _loader(64, types.uint64, signed=False)
+set_i32 = _storer(32, types.int64)
+"""Store the low 32 bits of an int64 at `address[index]`."""
+set_i64 = _storer(64, types.int64)
+set_u8 = _storer(8, types.int64)
+set_u32 = _storer(32, types.int64)
+set_u64 = _storer(64, types.uint64)

@@ -1,0 +1,225 @@
+"""A grammar's tables, as a machine's kernels want them."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from smcdsl.automaton import layout
+from smcdsl.automaton.layout import CONFLICT
+from smcdsl.automaton.pools import Pools
+from smcdsl.automaton.tables import AutomatonTables, LexerTables, ParserTables, RegularTables
+
+_MARKERS_IN_A_ROW = 3
+
+
+def set_tables(pools: Pools, tables: AutomatonTables, following: bytes) -> int:
+    """Put everything that does not change into a pointer table; returns the 64-bit words of a mask."""
+    lexer, parser = _regular_as_parsed(tables.regular) if tables.regular is not None else (tables.lexer, tables.parser)
+    assert lexer is not None
+    assert parser is not None
+    _set_lexer(pools, lexer)
+    _set_parser(pools, lexer, parser)
+    _set_borders(pools, lexer, parser)
+    if tables.filter is not None:
+        pools.set(layout.FILTER_NEXT, tables.filter.next_state)
+        pools.set(layout.FILTER_ACCEPTS, tables.filter.accepting.astype(np.uint8))
+    _set_following(pools, following)
+    words = _set_vocabulary(pools, tables, not following)
+    pools.table[layout.IS_GENERALISED] = not tables.deterministic
+    pools.table[layout.IS_LOCAL] = tables.regular is not None or (tables.separable and tables.filter is None)
+    pools.table[layout.MOST] = -1
+    return words
+
+
+def _regular_as_parsed(regular: RegularTables) -> tuple[LexerTables, ParserTables]:
+    """A regular language as one terminal: the automaton is the lexer, and the parser wants that terminal once."""
+    states = len(regular.next_state)
+    one = np.ones((states, 1), dtype=np.uint64)
+    zero = np.zeros(states, dtype=np.int32)
+    lexer = LexerTables(
+        next_state=regular.next_state,
+        accepts=regular.accepting.astype(np.uint64).reshape(-1, 1),
+        accepting=regular.accepting,
+        winner=np.where(regular.accepting, 0, -1).astype(np.int32),
+        alive=one,
+        mode=zero,
+        is_start=np.zeros(states, dtype=np.bool_),
+        exclusive=np.array([False]),
+        ignored=np.zeros(1, dtype=np.uint64),
+        obligation=np.full(states, -1, dtype=np.int32),
+        escapes=np.zeros((states, 0), dtype=np.bool_),
+    )
+    parser = ParserTables(
+        shift=np.array([[1, -1], [-1, 0]], dtype=np.int32),
+        first_reduce=np.zeros(5, dtype=np.int32),
+        reduce=np.zeros(0, dtype=np.int32),
+        goto=np.full((2, 1), -1, dtype=np.int32),
+        lhs=np.zeros(0, dtype=np.int32),
+        length=np.zeros(0, dtype=np.int32),
+        boundary=np.zeros(0, dtype=np.int32),
+        start_of=np.zeros((2, 1), dtype=np.int32),
+        possible=np.array([[1], [2]], dtype=np.uint64),
+        markers=np.array([-1], dtype=np.int32),
+    )
+    return lexer, parser
+
+
+def _flat(rows: list[list[int]]) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+    """Lists one after the other, and where each begins."""
+    starts = np.cumsum([0] + [len(row) for row in rows]).astype(np.int32)
+    return starts, np.array([value for row in rows for value in row] or [0], dtype=np.int32)
+
+
+def _bits(rows: NDArray[np.uint64], width: int) -> NDArray[np.bool_]:
+    """(n, width) bit sets as booleans."""
+    return np.unpackbits(rows.view(np.uint8), axis=1, bitorder="little")[:, :width].astype(np.bool_)
+
+
+def _packed(rows: NDArray[np.bool_], words: int) -> NDArray[np.uint64]:
+    """(n, words) booleans as bit sets."""
+    padded = np.zeros((len(rows), 64 * words), dtype=np.bool_)
+    padded[:, : rows.shape[1]] = rows
+    return np.packbits(padded, axis=1, bitorder="little").view(np.uint64)
+
+
+def _set_lexer(pools: Pools, lexer: LexerTables) -> None:
+    terminals = 64 * lexer.accepts.shape[1]
+    accepts = _bits(lexer.accepts, terminals)
+    starts = np.concatenate([[0], np.cumsum(accepts.sum(axis=1))]).astype(np.int32)
+    classes, first, of = np.unique(lexer.alive, axis=0, return_index=True, return_inverse=True)
+    del classes
+    pools.set(layout.NEXT_STATE, lexer.next_state)
+    pools.set(layout.ACCEPTS_START, starts)
+    pools.set(layout.ACCEPTS, np.nonzero(accepts)[1].astype(np.int32))
+    pools.set(layout.ALIVE, lexer.alive)
+    pools.set(layout.ALIVE_CLASS, of.reshape(-1).astype(np.int32))
+    pools.set(layout.CLASS_STATE, first.astype(np.int32))
+    pools.set(layout.MODE, lexer.mode)
+    pools.set(layout.IS_START, lexer.is_start.astype(np.uint8))
+    pools.set(layout.EXCLUSIVE, lexer.exclusive.astype(np.uint8))
+    pools.set(layout.IGNORED, _bits(lexer.ignored.reshape(1, -1), terminals)[0].astype(np.uint8))
+    pools.set(layout.OBLIGATION, lexer.obligation)
+    pools.set(layout.ESCAPES, np.ascontiguousarray(lexer.escapes).astype(np.uint8))
+    pools.table[layout.NUM_COLUMNS] = lexer.escapes.shape[1]
+    pools.table[layout.NUM_LEXER_STATES] = len(lexer.next_state)
+
+
+def _set_parser(pools: Pools, lexer: LexerTables, parser: ParserTables) -> None:
+    states, terminals = parser.shift.shape
+    counts = np.diff(parser.first_reduce.astype(np.int64)).reshape(states, terminals)
+    first = parser.first_reduce[:-1].reshape(states, terminals)
+    reduces = np.concatenate([parser.reduce, [0]])[np.minimum(first, len(parser.reduce))]
+    action = np.where(counts > 0, -reduces - 1, 0)
+    action = np.where(parser.shift >= 0, parser.shift + 1, action)
+    action = np.where(counts + (parser.shift >= 0) > 1, CONFLICT, action)
+    words = lexer.alive.shape[1]
+    pools.set(layout.ACTION, np.ascontiguousarray(action).astype(np.int32))
+    pools.set(layout.SHIFT, parser.shift)
+    pools.set(layout.FIRST_REDUCE, parser.first_reduce)
+    pools.set(layout.REDUCE, parser.reduce)
+    pools.set(layout.GOTO, parser.goto)
+    pools.set(layout.LHS, parser.lhs)
+    pools.set(layout.LENGTH, parser.length)
+    pools.set(layout.START_OF, parser.start_of)
+    pools.set(layout.POSSIBLE, parser.possible)
+    pools.set(layout.SHIFTABLE, _packed(parser.shift >= 0, words) | lexer.ignored)
+    pools.table[layout.NUM_STATES] = states
+    pools.table[layout.NUM_TERMINALS] = terminals
+    pools.table[layout.NUM_WORDS] = words
+    pools.table[layout.NUM_NONTERMINALS] = parser.goto.shape[1]
+    pools.table[layout.NUM_MODES] = parser.start_of.shape[1]
+
+
+def _set_borders(pools: Pools, lexer: LexerTables, parser: ParserTables) -> None:
+    """What may stand between two lexemes: markers, ends, and where the next lexeme begins."""
+    terminals, modes = parser.shift.shape[1], parser.start_of.shape[1]
+    words = lexer.alive.shape[1]
+    shiftable = [np.unique(column[column >= 0]) for column in parser.shift.T]
+    follows = np.zeros((64 * words, words), dtype=np.uint64)
+    for terminal, targets in enumerate(shiftable):
+        follows[terminal] = np.bitwise_or.reduce(parser.possible[targets], axis=0, initial=0) | lexer.ignored
+    follows_bits = _bits(follows, 64 * words)
+    ignored = _bits(lexer.ignored.reshape(1, -1), 64 * words)[0]
+    follows[ignored] = ~np.uint64(0)
+    pools.set(layout.FOLLOWS, follows)
+    chains = _chains(parser.markers.tolist(), follows_bits, modes)
+    modes_of = _modes_of_terminals(lexer, terminals)
+    restarts: list[list[int]] = [[] for _ in range(terminals)]
+    endings: list[list[int]] = [[] for _ in range(modes)]
+    starts = {mode: np.unique(parser.start_of[:, mode]) for mode in range(modes)}
+    for mode in range(modes):
+        for chain, target in chains[mode]:
+            padded = [*chain, *[-1] * (_MARKERS_IN_A_ROW - len(chain))]
+            if target == 0:
+                endings[mode] += padded
+            for terminal in modes_of[mode]:
+                last = chain[-1] if chain else terminal
+                if chain and not ignored[terminal] and not follows_bits[terminal, chain[0]]:
+                    continue
+                if not chain and ignored[terminal]:
+                    begins = starts[mode]
+                else:
+                    begins = np.unique(parser.start_of[shiftable[last], target])
+                for start in begins.tolist():
+                    if start:
+                        restarts[terminal] += [*padded, start, int(not chain)]
+    restarts_start, flat = _flat(restarts)
+    endings_start, flat_endings = _flat(endings)
+    pools.set(layout.RESTARTS_START, restarts_start // 5)
+    pools.set(layout.RESTARTS, flat)
+    pools.set(layout.ENDINGS_START, endings_start // 3)
+    pools.set(layout.ENDINGS, flat_endings)
+    pools.table[layout.CHECK_STARTS] = any(len(found) > 1 for found in starts.values())
+
+
+def _modes_of_terminals(lexer: LexerTables, terminals: int) -> dict[int, list[int]]:
+    """Terminals that lexemes of each mode may be."""
+    accepts = _bits(lexer.accepts, terminals)
+    return {
+        mode: np.flatnonzero(accepts[lexer.mode == mode].any(axis=0)).tolist() for mode in range(len(lexer.exclusive))
+    }
+
+
+def _chains(markers: list[int], follows: NDArray[np.bool_], modes: int) -> dict[int, list[tuple[tuple[int, ...], int]]]:
+    """Per mode the sequences of markers that may stand between two lexemes, and the mode they lead to."""
+    found: dict[int, list[tuple[tuple[int, ...], int]]] = {}
+    for mode in range(modes):
+        found[mode] = [((), mode)]
+        for chain, here in found[mode]:
+            if len(chain) == _MARKERS_IN_A_ROW:
+                continue
+            steps = [(0, markers[here] + 1)] if here else [(m, k) for m, k in enumerate(markers) if m]
+            for target, marker in steps:
+                if not chain or follows[chain[-1], marker]:
+                    found[mode].append(((*chain, marker), target))
+    return found
+
+
+def _set_following(pools: Pools, following: bytes) -> None:
+    words = len(following) // 64 + 1
+    moves = np.zeros((256, words), dtype=np.uint64)
+    for position, byte in enumerate(following):
+        moves[byte, (position + 1) >> 6] |= np.uint64(1) << np.uint64((position + 1) & 63)
+    pools.set(layout.FOLLOWING, np.frombuffer(following or b"\0", dtype=np.uint8).copy())
+    pools.set(layout.TAIL_MOVES, moves)
+    pools.table[layout.NUM_FOLLOWING] = len(following)
+    pools.table[layout.TAIL_WORDS] = words
+
+
+def _set_vocabulary(pools: Pools, tables: AutomatonTables, ends_turn: bool) -> int:
+    trie = tables.trie
+    pools.set(layout.TRIE_BYTE, trie.byte)
+    pools.set(layout.TRIE_DEPTH, trie.depth)
+    pools.set(layout.TRIE_SKIP, trie.skip)
+    pools.set(layout.FIRST_TOKEN, trie.first_token)
+    pools.set(layout.TRIE_TOKENS, trie.tokens)
+    pools.set(layout.TEXT, trie.text)
+    pools.set(layout.TEXT_START, trie.text_start)
+    pools.set(layout.TURN_ENDS, np.array([*tables.end_of_turn, 0], dtype=np.int32))
+    words = (tables.vocab_size + 63) // 64
+    pools.table[layout.NUM_TURN_ENDS] = len(tables.end_of_turn) if ends_turn else 0
+    pools.table[layout.NUM_TRIE] = len(trie.byte)
+    pools.table[layout.VOCAB_SIZE] = tables.vocab_size
+    pools.table[layout.MASK_WORDS] = words
+    return words
