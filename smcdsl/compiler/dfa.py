@@ -134,7 +134,10 @@ def from_expression(
     if isinstance(expression, Automaton):
         return from_automaton(expression)
     if _is_closed(expression):
-        return _closed_dfa(expression, limit)
+        found = _closed_dfa(expression, limit)
+        if isinstance(found, TooLarge):
+            raise TooLarge(found.limit, found.culprit)
+        return found
     nfa = Nfa(limit=4 * limit)
     start = nfa.state()
     rules = rules or {}
@@ -159,11 +162,14 @@ _MOST_CLOSED = 64
 
 
 @lru_cache(maxsize=4096)
-def _closed_dfa(expression: GrammarExpression, limit: int) -> Dfa:
-    """Terminals, which grammars share and compile again for every vocabulary."""
+def _closed_dfa(expression: GrammarExpression, limit: int) -> Dfa | TooLarge:
+    """Terminals, which grammars share and compile again for every vocabulary; failures are remembered as well."""
     nfa = Nfa(limit=4 * limit)
     start = nfa.state()
-    return minimized(nfa, start, Building(nfa, {}, {}, limit).add(expression, start), limit)
+    try:
+        return minimized(nfa, start, Building(nfa, {}, {}, limit).add(expression, start), limit)
+    except TooLarge as error:
+        return error
 
 
 class Building:

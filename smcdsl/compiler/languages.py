@@ -46,7 +46,7 @@ from smcdsl.program.grammar import (
     Restricted,
 )
 
-ANALYSIS_LIMIT = 200_000
+ANALYSIS_LIMIT = 100_000
 """Automaton states that a check may build."""
 
 Restriction = tuple[Dfa, bool, Span | None, str]

@@ -25,7 +25,8 @@ def limit_dfa(unit: str, least: int, most: int | None) -> Dfa:
     """Texts with `least` to `most` chars, words or lines, among valid UTF-8."""
     if most is not None and most < least:
         return nothing()
-    if max(least, most or 0) > DEFAULT_STATE_LIMIT // 4:
+    # A char is a state; lines and words are several.
+    if max(least, most or 0) > DEFAULT_STATE_LIMIT // (1 if unit == "chars" else 4):
         raise TooLarge(DEFAULT_STATE_LIMIT, f"{unit} limit")
     if unit == "chars":
         return _chars_dfa(least, most)

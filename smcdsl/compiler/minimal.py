@@ -7,17 +7,22 @@ exact comparison guards against a collision of hashes.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import chain
 
 import numpy as np
 from numpy.typing import NDArray
 
 from smcdsl.compiler.nfa import Nfa, TooLarge
+from smcdsl.compiler.refinement import BROAD, NARROW, distinct, partition, predecessors, reverse_edges
 
-DEFAULT_STATE_LIMIT = 2_000_000
-_WIDE = 24  # subsets with more edges than this are split byte by byte
+DEFAULT_STATE_LIMIT = 100_000
+"""100 MB and some two seconds for an automaton of bytes."""
+_EFFORT = 16
+"""Members of subsets that may be looked at for each state that is allowed: most subsets are small."""
+_WIDE = 24  # more masks than this are split byte by byte
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,7 +105,7 @@ def determinize(nfa: Nfa, start: int, accepts: Mapping[int, int], limit: int) ->
     Returns the automaton and what its labels mean: the set of tags of every label.
 
     Raises:
-        TooLarge: more than `limit` states.
+        TooLarge: more than `limit` states, or much more work than so many states are.
     """
     return _Subsets(nfa, accepts, limit).run(start)
 
@@ -126,6 +131,7 @@ class _Subsets:
 
     def __init__(self, nfa: Nfa, accepts: Mapping[int, int], limit: int) -> None:
         self.nfa, self.tags, self.limit = nfa, accepts, limit
+        self.effort = _EFFORT * (limit + 1000)
         self.closures: dict[int, frozenset[int]] = {}
         self.numbers: dict[frozenset[int], int] = {frozenset(): 0}
         self.subsets: list[frozenset[int]] = [frozenset()]
@@ -166,7 +172,8 @@ class _Subsets:
         number = self.numbers.get(subset)
         if number is None:
             number = self.numbers[subset] = len(self.subsets)
-            if number > self.limit:
+            self.effort -= len(subset)
+            if number > self.limit or self.effort < 0:
                 raise TooLarge(self.limit)
             self.subsets.append(subset)
         self.by_targets[targets] = number
@@ -189,6 +196,9 @@ class _Subsets:
                 if target not in seen:
                     seen.add(target)
                     agenda.append(target)
+        self.effort -= len(seen)
+        if self.effort < 0:
+            raise TooLarge(self.limit)
         closure = self.closures[state] = frozenset(useful)
         return closure
 
@@ -198,40 +208,50 @@ class _Subsets:
         for state in subset:
             for mask, target in self.nfa.edges[state]:
                 by_target[target] = by_target.get(target, 0) | mask
-        if len(by_target) == 1:
-            return [(mask, (target,)) for target, mask in by_target.items()]
-        if len(by_target) > _WIDE:
-            return _split_wide(by_target)
-        parts: list[tuple[int, tuple[int, ...]]] = []
+        by_mask: dict[int, list[int]] = {}
         for target in sorted(by_target):
-            rest = by_target[target]
-            finer = []
-            for mask, targets in parts:
-                both = mask & rest
-                if both:
-                    finer.append((both, (*targets, target)))
-                    rest ^= both
-                    mask ^= both
-                if mask:
-                    finer.append((mask, targets))
-            if rest:
-                finer.append((rest, (target,)))
-            parts = finer
+            by_mask.setdefault(by_target[target], []).append(target)
+        groups = list(by_mask.values())
+        parts = [
+            (mask, tuple(groups[found[0]]) if len(found) == 1 else tuple(sorted(chain(*[groups[i] for i in found]))))
+            for mask, found in _split_masks(list(by_mask))
+        ]
+        self.effort -= len(subset) + sum([len(targets) for _, targets in parts])
         return parts
 
 
-def _split_wide(by_target: Mapping[int, int]) -> list[tuple[int, tuple[int, ...]]]:
-    """As `_Subsets.split`, byte by byte: for states with very many edges."""
-    targets_of: dict[int, list[int]] = {}
-    for target in sorted(by_target):
-        rest = by_target[target]
+def _split_masks(masks: list[int]) -> list[tuple[int, tuple[int, ...]]]:
+    """Cut all bytes into sets that are in the same masks: (set of bytes, indices of those masks)."""
+    if len(masks) > _WIDE:
+        return _split_wide(masks)
+    parts: list[tuple[int, tuple[int, ...]]] = []
+    for index, rest in enumerate(masks):
+        finer = []
+        for mask, found in parts:
+            both = mask & rest
+            if both:
+                finer.append((both, (*found, index)))
+                rest ^= both
+                mask ^= both
+            if mask:
+                finer.append((mask, found))
+        if rest:
+            finer.append((rest, (index,)))
+        parts = finer
+    return parts
+
+
+def _split_wide(masks: list[int]) -> list[tuple[int, tuple[int, ...]]]:
+    """The same, byte by byte: for very many masks."""
+    found: dict[int, list[int]] = {}
+    for index, rest in enumerate(masks):
         while rest:
             lowest = rest & -rest
-            targets_of.setdefault(lowest, []).append(target)
+            found.setdefault(lowest, []).append(index)
             rest ^= lowest
     parts: dict[tuple[int, ...], int] = {}
-    for byte, targets in targets_of.items():
-        key = tuple(targets)
+    for byte, indices in found.items():
+        key = tuple(indices)
         parts[key] = parts.get(key, 0) | byte
     return [(mask, key) for key, mask in parts.items()]
 
@@ -273,59 +293,28 @@ def _fill(
 def minimal(raw: RawDfa) -> tuple[Dfa, NDArray[np.int64]]:
     """The minimal automaton that tells labels apart, and (S,) the label of each of its states."""
     raw = _trimmed(raw)
-    table, labels, start = _canonical(raw, _partition(raw.table, raw.labels))
+    table, labels, start = _canonical(raw, partition(raw.table, raw.labels))
     return Dfa(table[:, raw.byte_class], labels != 0, start), labels
-
-
-def _reverse_edges(table: NDArray[np.int32]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Sources of edges sorted by target, and (S + 1,) where each target's sources start. No edges to 0."""
-    sources, columns = np.nonzero(table)
-    targets = table[sources, columns].astype(np.int64)
-    if table.shape[1] > 1 and len(sources):
-        pairs = distinct(targets * len(table) + sources)
-        targets, sources = pairs // len(table), pairs % len(table)
-    return sources, np.searchsorted(targets, np.arange(len(table) + 1))
-
-
-def distinct(values: NDArray[np.int64]) -> NDArray[np.int64]:
-    """The different values, ascending. Sorting beats the hashing of `np.unique` on large arrays of integers."""
-    ordered = np.sort(values)
-    first = np.ones(len(ordered), bool)
-    first[1:] = ordered[1:] != ordered[:-1]
-    return ordered[first]
-
-
-def predecessors(
-    sources: NDArray[np.int64], offsets: NDArray[np.int64], states: NDArray[np.int64]
-) -> NDArray[np.int64]:
-    """All sources of edges into `states`, with repetitions."""
-    starts, counts = offsets[states], offsets[states + 1] - offsets[states]
-    total = int(counts.sum())
-    if not total:
-        return np.zeros(0, np.int64)
-    within = np.arange(total) - np.repeat(np.cumsum(counts) - counts, counts)
-    return sources[np.repeat(starts, counts) + within]
 
 
 def _trimmed(raw: RawDfa) -> RawDfa:
     """Without states that cannot be reached or cannot accept."""
-    size = len(raw.table)
-    sources, offsets = _reverse_edges(raw.table)
+    sources, offsets = reverse_edges(raw.table)
     alive = raw.labels != 0
-    frontier = np.flatnonzero(alive)
-    while len(frontier):
-        before = predecessors(sources, offsets, frontier)
-        before = distinct(before[~alive[before]])
-        alive[before] = True
-        frontier = before
-    reached = np.zeros(size, bool)
+    _spread(
+        alive,
+        np.flatnonzero(alive),
+        lambda states: predecessors(sources, offsets, states),
+        lambda state: sources[offsets[state] : offsets[state + 1]].tolist(),
+    )
+    reached = np.zeros(len(raw.table), bool)
     reached[raw.start] = True
-    frontier = np.array([raw.start], np.int64)
-    while len(frontier):
-        after = raw.table[frontier].ravel().astype(np.int64)
-        after = distinct(after[~reached[after]])
-        reached[after] = True
-        frontier = after
+    _spread(
+        reached,
+        np.array([raw.start], np.int64),
+        lambda states: raw.table[states].ravel().astype(np.int64),
+        lambda state: raw.table[state].tolist(),
+    )
     kept = alive & reached
     kept[0] = True
     if kept.all():
@@ -334,85 +323,26 @@ def _trimmed(raw: RawDfa) -> RawDfa:
     return RawDfa(raw.byte_class, numbers[raw.table[kept]], raw.labels[kept], int(numbers[raw.start]))
 
 
-def _partition(table: NDArray[np.int32], labels: NDArray[np.int64]) -> NDArray[np.int64]:
-    """The coarsest partition of states that respects labels and edges: (S,) block numbers, dead is alone."""
-    attempt = 0
-    while True:
-        blocks = _refine(table, labels, np.random.default_rng(attempt))
-        if int(blocks.max()) + 1 == len(table):
-            return blocks  # states with different hashes are different
-        rows = blocks[table]
-        _, representatives = np.unique(blocks, return_index=True)
-        if np.array_equal(rows, rows[representatives[blocks]]):
-            return blocks
-        attempt += 1  # two different rows had equal hashes
-
-
-def _refine(table: NDArray[np.int32], labels: NDArray[np.int64], random: np.random.Generator) -> NDArray[np.int64]:
-    """Split blocks until rows hash alike within each; only states whose targets moved are looked at again.
-
-    The largest part of a split block keeps its number (Hopcroft's idea), so a state moves at most
-    log2(S) times.
-    """
-    size, width = table.shape
-    weights = random.integers(0, 2**63, size=width, dtype=np.uint64) * np.uint64(2) + np.uint64(1)
-    block_hash = random.integers(0, 2**64, size=size + 1, dtype=np.uint64, endpoint=False)
-    _, blocks = np.unique(np.where(np.arange(size) == 0, -1, labels), return_inverse=True)
-    blocks = blocks.astype(np.int64)
-    count = int(blocks.max()) + 1
-    sources, offsets = _reverse_edges(table)
-    dirty = np.arange(1, size)
-    while len(dirty):
-        hashes = (block_hash[blocks[table[dirty]]] * weights).sum(axis=1, dtype=np.uint64)
-        moved, count = _split_blocks(blocks, dirty, hashes, count)
-        dirty = distinct(predecessors(sources, offsets, moved))
-    return blocks
-
-
-def _split_blocks(
-    blocks: NDArray[np.int64], dirty: NDArray[np.int64], hashes: NDArray[np.uint64], count: int
-) -> tuple[NDArray[np.int64], int]:
-    """Give new block numbers to all but the largest part of each block; return moved states and the new count.
-
-    The states of a block that are not dirty still hash alike, and unlike the dirty ones.
-    """
-    order = np.lexsort((hashes, blocks[dirty]))
-    dirty, hashes = dirty[order], hashes[order]
-    block = blocks[dirty]
-    new_part = np.ones(len(dirty), bool)
-    new_part[1:] = (block[1:] != block[:-1]) | (hashes[1:] != hashes[:-1])
-    part = np.cumsum(new_part) - 1
-    part_block = block[new_part]
-    part_size = np.bincount(part)
-    block_size = np.bincount(blocks, minlength=count)
-    dirty_size = np.bincount(block, minlength=count)
-    # A block's clean states are a part of their own; otherwise its largest dirty part stays.
-    by_size = np.lexsort((-part_size, part_block))
-    first_of_block = np.ones(len(by_size), bool)
-    first_of_block[1:] = part_block[by_size][1:] != part_block[by_size][:-1]
-    largest = by_size[first_of_block]
-    clean = block_size[part_block[largest]] - dirty_size[part_block[largest]]
-    stays = np.zeros(len(part_size), bool)
-    stays[largest[part_size[largest] > clean]] = True
-    # When a dirty part stays in a block that has clean states, the clean ones must move instead.
-    displaced = largest[(part_size[largest] > clean) & (clean > 0)]
-    number = np.zeros(len(part_size), np.int64)
-    leaving = ~stays
-    number[leaving] = count + np.arange(int(leaving.sum()))
-    moved = dirty[leaving[part]]
-    blocks_before = blocks.copy() if len(displaced) else blocks
-    blocks[moved] = number[part[leaving[part]]]
-    count += int(leaving.sum())
-    if len(displaced):
-        is_dirty = np.zeros(len(blocks), bool)
-        is_dirty[dirty] = True
-        renamed = np.full(len(block_size), -1)
-        renamed[part_block[displaced]] = count + np.arange(len(displaced))
-        others = np.flatnonzero(~is_dirty & (renamed[blocks_before] >= 0))
-        blocks[others] = renamed[blocks_before[others]]
-        count += len(displaced)
-        moved = np.concatenate([moved, others])
-    return moved, count
+def _spread(
+    marked: NDArray[np.bool_],
+    frontier: NDArray[np.int64],
+    after_all: Callable[[NDArray[np.int64]], NDArray[np.int64]],
+    after_one: Callable[[int], list[int]],
+) -> None:
+    """Mark what is reached from the frontier, which is marked; a narrow one goes on state by state."""
+    while len(frontier):
+        if len(frontier) < NARROW:
+            pending = frontier.tolist()
+            while pending and len(pending) < BROAD:
+                new = [state for state in after_one(pending.pop()) if not marked[state]]
+                marked[new] = True
+                pending += dict.fromkeys(new)
+            frontier = np.array(pending, np.int64)
+            continue
+        after = after_all(frontier)
+        after = distinct(after[~marked[after]])
+        marked[after] = True
+        frontier = after
 
 
 def _canonical(raw: RawDfa, blocks: NDArray[np.int64]) -> tuple[NDArray[np.int32], NDArray[np.int64], int]:
@@ -429,6 +359,10 @@ def _canonical(raw: RawDfa, blocks: NDArray[np.int64]) -> tuple[NDArray[np.int32
         numbers[frontier] = count + np.arange(len(frontier))
         count += len(frontier)
         order.append(frontier)
+        if len(frontier) < NARROW:
+            after = dict.fromkeys([target for state in frontier.tolist() for target in quotient[state].tolist()])
+            frontier = np.array([target for target in after if numbers[target] < 0], np.int64)
+            continue
         targets = quotient[frontier].ravel()
         targets = targets[numbers[targets] < 0]
         _, positions = np.unique(targets, return_index=True)

@@ -31,7 +31,7 @@ class Nfa:
     edges: list[list[tuple[int, int]]] = field(default_factory=list)  # (set of bytes, target)
     silent: list[list[int]] = field(default_factory=list)
     anchors: dict[int, list[tuple[AnchorKind, int]]] = field(default_factory=dict)
-    limit: int = 4_000_000
+    limit: int = 400_000
 
     def state(self) -> int:
         """A new state without edges."""
@@ -66,7 +66,9 @@ class Nfa:
     def add_repetition(self, add_item: Callable[[int], int], least: int, most: int | None, start: int) -> int:
         """Add what `add_item(state) -> end` adds, from `least` to `most` times."""
         for _ in range(least):
-            start = add_item(start)
+            before, start = start, add_item(start)
+            if before == start:
+                return start  # the item is empty, and so are all of them
         if most is None:
             loop, end = self.state(), self.state()
             self.silent[start].append(loop)

@@ -9,8 +9,9 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from smcdsl.compiler.minimal import DEFAULT_STATE_LIMIT, Dfa, RawDfa, determinize, distinct, edges_of, minimal
+from smcdsl.compiler.minimal import DEFAULT_STATE_LIMIT, Dfa, RawDfa, determinize, edges_of, minimal
 from smcdsl.compiler.nfa import ANY_BYTE, Nfa, TooLarge, without_anchors
+from smcdsl.compiler.refinement import distinct
 from smcdsl.compiler.regex import Tree
 
 
@@ -35,8 +36,12 @@ def minimized(nfa: Nfa, start: int, end: int, limit: int = DEFAULT_STATE_LIMIT) 
 
 
 def from_tree(tree: Tree, limit: int = DEFAULT_STATE_LIMIT) -> Dfa:
-    """The automaton of a regular tree."""
-    nfa = Nfa()
+    """The automaton of a regular tree.
+
+    Raises:
+        TooLarge: an automaton on the way has more than `limit` states, or the first draft four times as many.
+    """
+    nfa = Nfa(limit=4 * limit)
     start = nfa.state()
     return minimized(nfa, start, nfa.add_tree(tree, start), limit)
 
@@ -175,7 +180,7 @@ class _Numbering:
 
     def __init__(self, size: int) -> None:
         self.count = 0
-        self.dense = np.full(size, -1, np.int32) if size <= 100_000_000 else None
+        self.dense = np.full(size, -1, np.int32) if size <= 25_000_000 else None
         self.sparse: dict[int, int] = {}
 
     def assign(self, codes: NDArray[np.int64]) -> None:

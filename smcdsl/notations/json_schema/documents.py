@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import lru_cache
@@ -34,6 +34,9 @@ DIRECT = (
     "unevaluatedProperties",
 )
 """Keywords by how they hold schemas."""
+
+_LONGEST_NUMBER = 4_000
+"""Characters of a number; Python reads few more."""
 
 ROOT = "file:///schema"
 """The base of a document that names none; nothing is ever read from there."""
@@ -79,7 +82,7 @@ class Document:
         source = Source(name, text)
         try:
             root = json.loads(
-                text, parse_float=Decimal, parse_int=Decimal, parse_constant=_refuse, object_pairs_hook=_once
+                text, parse_float=_decimal, parse_int=_decimal, parse_constant=_refuse, object_pairs_hook=_once
             )
         except json.JSONDecodeError as error:
             place = min(error.pos, max(len(text) - 1, 0))
@@ -123,6 +126,14 @@ class Document:
         found = [each for each in self.bases if _has(self.values[each], keyword)]
         inside = [each for each in found if each.startswith(f"{pointer}/")]
         return next(iter(inside or found), pointer)
+
+    def first_of(self, keywords: Sequence[str], pointer: str) -> tuple[str, str] | None:
+        """The first of some keywords that stands at a pointer, or inside, and the pointer of its schema."""
+        for keyword in keywords:
+            holder = self.holder(keyword, pointer)
+            if _has(self.values.get(holder), keyword) and f"{holder}/".startswith(f"{pointer}/"):
+                return keyword, holder
+        return None
 
     def base(self, pointer: str) -> str:
         """The base URI at a pointer, which a schema around it may have set."""
@@ -169,6 +180,12 @@ class Document:
 
 def _has(schema: Any, keyword: str) -> bool:
     return isinstance(schema, dict) and keyword in schema
+
+
+def _decimal(text: str) -> Decimal:
+    if len(text) > _LONGEST_NUMBER:
+        raise ValueError(f"a number of {len(text):,} characters")
+    return Decimal(text)
 
 
 def _refuse(constant: str) -> None:

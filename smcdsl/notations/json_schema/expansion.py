@@ -11,7 +11,7 @@ keeps the union exact.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from difflib import get_close_matches
 from fractions import Fraction
@@ -40,6 +40,9 @@ from smcdsl.notations.json_schema.shapes import (
 )
 
 MOST_SHAPES = 512
+MOST_EFFORT = 200_000
+"""Parts of shapes that are intersected, in all; a schema of everyday use has some hundreds."""
+_COMBINING = ("oneOf", "anyOf", "allOf", "if", "not", "dependentSchemas", "dependentRequired", "enum", "properties")
 ANNOTATIONS = frozenset(
     "$anchor $comment $defs $dynamicAnchor $id $schema $vocabulary contentEncoding contentMediaType contentSchema "
     "default definitions deprecated description discriminator example examples externalDocs readOnly title "
@@ -76,6 +79,7 @@ class Expansion:
         self.schemas: dict[tuple[str, bool, bool], Shapes] = {}
         self.open: list[tuple[str, bool, bool]] = []
         self.checked: set[str] = set()
+        self.effort = 0
         self.old = self._dialect()
 
     def goal(self, pointer: str, keep: bool = True) -> Goal:
@@ -224,6 +228,9 @@ class Expansion:
         right = tuple(right)
         found: dict[Shape, None] = {}
         for first in left:
+            self.effort += len(right) * _weight(first)
+            if self.effort > MOST_EFFORT:
+                raise self.blame(_COMBINING, pointer, "its alternatives combine in too many ways")
             for second in right:
                 if type(first) is type(second) and (shape := both(first, second)) is not None:
                     found[shape] = None
@@ -232,9 +239,13 @@ class Expansion:
 
     def _bounded(self, count: int, pointer: str) -> None:
         if count > MOST_SHAPES:
-            span = self.document.span(pointer if not pointer or pointer.startswith("/") else "")
-            reason = f"its alternatives combine in more than {MOST_SHAPES} ways"
-            raise Unsupported(mistakes.unsupported("schema", pointer, span, reason))
+            raise self.blame(_COMBINING, pointer, f"its alternatives combine in more than {MOST_SHAPES} ways")
+
+    def blame(self, keywords: Sequence[str], pointer: str, reason: str) -> Unsupported:
+        """The exception for what several keywords do together: it names the first of them that is there."""
+        pointer = pointer if not pointer or pointer.startswith("/") else ""
+        keyword, holder = self.document.first_of(keywords, pointer) or ("schema", pointer)
+        return self.refuse(holder, keyword, reason)
 
     def _all(self, schema: Mapping[str, Any], pointer: str, looking: bool) -> Shapes:
         """All keywords of a schema together."""
@@ -383,6 +394,7 @@ class Expansion:
     def may_meet(self, left: Shape, right: Shape, depth: int) -> bool:
         """Whether two shapes may have a value in common; False only if surely not."""
         shape = both(left, right) if type(left) is type(right) else None
+        self.effort += _weight(left)
         if shape is None:
             return False
         if isinstance(shape, Strings):
@@ -447,6 +459,13 @@ class Expansion:
 def matches(pattern: str, name: str) -> bool:
     """Whether a name matches a pattern of `patternProperties`."""
     return texts.contains(Strings(patterns=frozenset({("pattern", pattern, True)})), name)
+
+
+def _weight(shape: Shape) -> int:
+    """How many parts a shape has, more or less."""
+    if isinstance(shape, Objects):
+        return 1 + len(shape.properties) + len(shape.required) + len(shape.others)
+    return 1 + len(shape.prefix) if isinstance(shape, Arrays) else 1
 
 
 def _looks(shape: Shape) -> bool:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
-from smcdsl.notations.json_schema import numbers, regexes, texts
+from smcdsl.notations.json_schema import matching, numbers, regexes, texts
 from smcdsl.notations.json_schema.documents import Decimal
 from smcdsl.notations.json_schema.formats import FORMATS, HINTS, INTEGER_RANGES, NARROWED
 from smcdsl.notations.json_schema.numbers import Numbers
@@ -47,6 +47,8 @@ def but_objects() -> Shapes:
 
 
 Reader = Callable[["Expansion", Mapping[str, Any], str], Shapes]
+MOST_CHARACTERS = 10_000
+"""Of a pattern without counts."""
 INTEGERS = Numbers(multiples=frozenset({(numbers.ONE, True)}))
 FRACTIONS = Numbers(multiples=frozenset({(numbers.ONE, False)}))
 
@@ -196,9 +198,12 @@ def _checked_pattern(expansion: Expansion, pattern: Any, pointer: str, keyword: 
     if not isinstance(pattern, str):
         raise expansion.bad(pointer, keyword, "a text")
     try:
-        regexes.parse(pattern)
+        written_out = matching.size(regexes.parse(pattern))
     except regexes.PatternError as error:
         raise expansion.refuse(pointer, keyword, str(error)) from error
+    if written_out > MOST_CHARACTERS:
+        reason = f"written out, its repetitions are more than {MOST_CHARACTERS:,} characters"
+        raise expansion.refuse(pointer, keyword, reason, "lower the counts")
     return pattern
 
 

@@ -262,7 +262,7 @@ def multiples_of(divisor: Fraction) -> GrammarExpression:
     table = np.zeros((count, 256), dtype="<i4")
     accepting = np.zeros(count, dtype=np.uint8)
     residues = np.arange(modulus)
-    settled = (residues * 10**places) % modulus == 0
+    settled = (residues * pow(10, places, modulus)) % modulus == 0
     table[1, ord("-")] = 2
     for digit in range(10):
         byte = ord("0") + digit
@@ -278,7 +278,7 @@ def multiples_of(divisor: Fraction) -> GrammarExpression:
     accepting[whole : whole + modulus] = settled
     for place in range(places):
         source = fraction + modulus * place
-        accepting[source : source + modulus] = (residues * 10 ** (places - place - 1)) % modulus == 0
+        accepting[source : source + modulus] = (residues * pow(10, places - place - 1, modulus)) % modulus == 0
     if places:
         # After all places that matter, a number that is a multiple may go on with zeros.
         table[fraction + modulus * (places - 1), ord("0")] = zeros

@@ -1,15 +1,13 @@
 """Regular expressions as JSON Schema writes them (ECMA-262, Unicode mode), as trees over code points.
 
-`pattern` asks whether a text *contains* a match. From one tree come the Python pattern that decides this for
-a text (`spelled_plainly`), and the pattern of the JSON spelling of all such texts, in which every character
-has one spelling (`spelled_in_json`). Lazy quantifiers and group names change no language. What looks around
-or back is refused.
+`pattern` asks whether a text *contains* a match. `matching` decides this for one text; `spelled_in_json` is the
+pattern, in Python's syntax, of the JSON spelling of all such texts, in which every character has one spelling.
+Lazy quantifiers and group names change no language. What looks around or back is refused.
 """
 
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -358,20 +356,17 @@ ANY_CHARACTER = Character(((0, LAST),))
 ANYTHING = Repetition(ANY_CHARACTER, 0, None)
 
 
-def _written(tree: Tree, character: Callable[[Ranges], str]) -> str:
+def _written(tree: Tree) -> str:
     match tree:
         case Character(ranges):
-            return character(ranges)
+            return json_character(ranges)
         case Sequence(items):
-            return "".join(
-                f"(?:{_written(item, character)})" if isinstance(item, Choice) else _written(item, character)
-                for item in items
-            )
+            return "".join(f"(?:{_written(item)})" if isinstance(item, Choice) else _written(item) for item in items)
         case Choice(items):
-            return "|".join(_written(item, character) for item in items)
+            return "|".join(_written(item) for item in items)
         case Repetition(item, least, most):
             count = {(0, None): "*", (1, None): "+", (0, 1): "?"}.get((least, most))
-            return f"(?:{_written(item, character)}){count or _counted(least, most)}"
+            return f"(?:{_written(item)}){count or _counted(least, most)}"
         case Edge(at_start):
             return r"\A" if at_start else r"\Z"
     raise AssertionError(f"unknown tree {tree}")
@@ -381,14 +376,9 @@ def _counted(least: int, most: int | None) -> str:
     return f"{{{least}}}" if most == least else f"{{{least},{'' if most is None else most}}}"
 
 
-def spelled_plainly(tree: Tree) -> str:
-    """A pattern for `re.search`."""
-    return _written(tree, _class)
-
-
 def spelled_in_json(tree: Tree) -> str:
     """The pattern of the insides of JSON strings whose texts contain a match, for `re.fullmatch`."""
-    return "|".join(_written(_whole(option), json_character) for option in _options(tree))
+    return "|".join(_written(_whole(option)) for option in _options(tree))
 
 
 def _options(tree: Tree) -> tuple[Tree, ...]:

@@ -8,7 +8,6 @@ itself, or as the shortest escape where JSON demands one.
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -17,6 +16,7 @@ import numpy as np
 
 from smcdsl.notations.json_schema import regexes
 from smcdsl.notations.json_schema.formats import FORMATS
+from smcdsl.notations.json_schema.matching import Matcher
 from smcdsl.notations.json_schema.shapes import Strings
 from smcdsl.program.grammar import (
     Alternatives,
@@ -57,13 +57,13 @@ def contains(strings: Strings, value: str) -> bool:
     if value in strings.without or (strings.only is not None and value not in strings.only):
         return False
     return is_text(value) and all(
-        bool(_matcher(kind, source).search(value)) == keep for kind, source, keep in strings.patterns
+        _matcher(kind, source).search(value) == keep for kind, source, keep in strings.patterns
     )
 
 
 @lru_cache(maxsize=1024)
-def _matcher(kind: str, source: str) -> re.Pattern[str]:
-    return re.compile(regexes.spelled_plainly(tree_of(kind, source)))
+def _matcher(kind: str, source: str) -> Matcher:
+    return Matcher(tree_of(kind, source))
 
 
 def tree_of(kind: str, source: str) -> regexes.Tree:

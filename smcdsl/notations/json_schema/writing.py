@@ -33,6 +33,18 @@ from smcdsl.notations.json_schema.shapes import (
 
 MOST_RULES = 20_000
 MOST_PATTERNS = 5
+_ABOUT_NUMBERS = ("multipleOf", "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "enum", "const")
+_OVERLAPPING = (
+    "anyOf",
+    "oneOf",
+    "patternProperties",
+    "pattern",
+    "format",
+    "minLength",
+    "maxLength",
+    "minimum",
+    "maximum",
+)
 
 
 class Value(NamedTuple):
@@ -136,7 +148,7 @@ class Writer:
                 tuple(dict.fromkeys(arrays)),
             )
         except TooFine as error:
-            raise self.expansion.refuse(where, "schema", str(error)) from error
+            raise self.expansion.blame(_ABOUT_NUMBERS, where, str(error)) from error
 
     def _members(self, shape: Objects, where: str) -> Members | None:
         named = [*dict(shape.properties), *shape.required]
@@ -255,7 +267,7 @@ class Writer:
                 self.atoms.update(languages.divided(group))
             except languages.TooManyOverlap as error:
                 reason = f"more than {languages.MOST_OVERLAPPING} patterns or ranges may apply to one value here"
-                raise self.expansion.refuse(_where(root), "schema", reason) from error
+                raise self.expansion.blame(_OVERLAPPING, _where(root), reason) from error
 
     # ---- writing
 
