@@ -11,11 +11,13 @@ from __future__ import annotations
 
 from pathlib import Path
 from threading import RLock
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from smcdsl.automaton import layout
+from smcdsl.automaton.applying import Allowed, gather
 from smcdsl.automaton.completion import Completion
 from smcdsl.automaton.layout import STATES
 from smcdsl.automaton.limits import TokenLimit
@@ -111,6 +113,13 @@ class TokenAutomaton:
     def row_table(self) -> NDArray[np.uint32]:
         """(R, 2 ceil(V / 64)) masks by number. A number is good until the next call that asks for masks."""
         return self._machine.row_table
+
+    def pick(self, states: NDArray[np.int64], values: NDArray[np.floating[Any]], rows: NDArray[np.int64]) -> Allowed:
+        """What the masks of states, (N,), allow of `values`, (M, V), in rows `rows`, (N,). Masks are not copied."""
+        states = np.ascontiguousarray(states, dtype=np.int64)
+        with self._lock:
+            numbers = self._machine.rows(states, None, self._special_row)
+            return gather(self._machine.pools.get(layout.ROWS), numbers, values, rows)
 
     def mask(self, state: int) -> NDArray[np.uint32]:
         """The mask of one state, not to be written to; good until the next call that asks for masks."""

@@ -27,7 +27,18 @@ if not numba.config.CACHE_DIR and not any(
     # numba refuses to cache where neither the package nor the user's folder can be written.
     numba.config.CACHE_DIR = str(Path(tempfile.gettempdir()) / f"smcdsl-numba-{os.getuid()}")
 
-_KERNELS = ("deciding", "grouping", "interning", "layout", "lexing", "memory", "parsing", "reading", "tails")
+_KERNELS = (
+    "applying",
+    "deciding",
+    "grouping",
+    "interning",
+    "layout",
+    "lexing",
+    "memory",
+    "parsing",
+    "reading",
+    "tails",
+)
 
 
 def _stamp() -> str:
@@ -56,7 +67,22 @@ def njit(**options: Any) -> Callable[[Any], Any]:
     return decorate
 
 
-__all__ = ["STAMP", "i32", "i64", "njit", "set_i32", "set_i64", "set_u8", "set_u32", "set_u64", "u8", "u32", "u64"]
+__all__ = [
+    "STAMP",
+    "count_ones",
+    "i32",
+    "i64",
+    "njit",
+    "set_i32",
+    "set_i64",
+    "set_u8",
+    "set_u32",
+    "set_u64",
+    "trailing_zeros",
+    "u8",
+    "u32",
+    "u64",
+]
 
 
 def _element(builder: Any, address: Any, index: Any, bits: int) -> Any:
@@ -103,3 +129,23 @@ set_i64 = _storer(64, types.int64)
 set_u8 = _storer(8, types.int64)
 set_u32 = _storer(32, types.int64)
 set_u64 = _storer(64, types.uint64)
+
+
+@intrinsic
+def trailing_zeros(typing_context, word):  # type: ignore[no-untyped-def]
+    """The number of the lowest bit of a uint64 that is set; 64 if none is."""
+
+    def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+        return builder.cttz(arguments[0], ir.Constant(ir.IntType(1), 0))
+
+    return types.int64(types.uint64), generate
+
+
+@intrinsic
+def count_ones(typing_context, word):  # type: ignore[no-untyped-def]
+    """How many bits of a uint64 are set."""
+
+    def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+        return builder.ctpop(arguments[0])
+
+    return types.int64(types.uint64), generate

@@ -17,6 +17,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from smcdsl.automaton.applying import Allowed
 from smcdsl.errors import Diagnostic, Label, ModelError, Span, UsageError
 from smcdsl.inference.collapse import Change
 from smcdsl.inference.judgement import (
@@ -99,8 +100,8 @@ class Automaton(Protocol):
         """Names of the bits that `noticed` sets."""
         ...
 
-    def masks(self, states: NDArray[np.int64]) -> NDArray[np.uint32]:
-        """(N, W) bit sets of allowed tokens."""
+    def pick(self, states: NDArray[np.int64], values: NDArray[np.floating[Any]], rows: NDArray[np.int64]) -> Allowed:
+        """What each of (N,) states allows of its row, (N,), of `values`, (M, V)."""
         ...
 
     def advance(self, states: NDArray[np.int64], tokens: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -16,11 +16,12 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from smcdsl.automaton.applying import Allowed, cumulate, draw
 from smcdsl.inference.advance import Automaton
 from smcdsl.inference.draws import Draws, Purpose
 
-_CHUNK_ENTRIES = 1 << 23
-"""Rows times vocabulary that are worked on at a time."""
+_CHUNK_ENTRIES = 1 << 20
+"""Rows times vocabulary that are worked on at a time, so that the processor's cache holds them."""
 
 
 @dataclass
@@ -85,42 +86,102 @@ def propose(
     tokens = np.empty(len(who.rows), dtype=np.int64)
     log_weights = np.empty(len(who.rows))
     for chunk, particles in _chunks(rows, who, log_rows.shape[1]):
+        own = who.rows[particles] - chunk.start
         started = perf_counter()
-        allowed = _allowed(automata, rows.automata[chunk], rows.states[chunk], log_rows.shape[1])
+        if kind == "mask":
+            outcomes, own = _pick(automata, rows, chunk, log_rows, own)
+        else:
+            outcomes = _everything(log_rows[rows.logprobs[chunk]])
         seconds.masks += perf_counter() - started
         started = perf_counter()
-        law = _exponentials(log_rows, rows.logprobs[chunk])
-        if kind == "mask":
-            law *= allowed
+        law = np.exp(outcomes.values, out=outcomes.values)
         # float32 terms, float64 sums: log normalisers within 2e-6.
-        edges = np.cumsum(law, axis=1, dtype=np.float64)
-        own = who.rows[particles] - chunk.start
+        edges = np.empty(len(law))
+        cumulate(law, outcomes.starts, edges)
+        ends = outcomes.starts[own + 1]
         numbers = draws.uniforms(
             Purpose.TOKEN,
             np.full(len(own), step, dtype=np.int64),
             who.groups[particles],
             who.slots[particles],
-            _breakpoints(edges, own),
+            _breakpoints(edges, outcomes.starts, own),
         )
-        drawn = inverse_cdf(edges, own, numbers)
+        places = np.empty(len(own), dtype=np.int64)
+        draw(edges, outcomes.starts, own, numbers, places)
+        some = places >= 0
+        drawn = np.zeros(len(own), dtype=np.int64)
+        weights = np.full(len(own), -np.inf)
+        drawn[some] = outcomes.tokens[places[some]]
         with np.errstate(divide="ignore"):
-            weights = np.log(edges[own, -1])
-        if kind == "lm":
-            weights[~allowed[own, drawn]] = -np.inf
-        tokens[particles], log_weights[particles] = drawn, weights
+            weights[some] = np.log(edges[ends[some] - 1])
         seconds.sampling += perf_counter() - started
+        if kind == "lm":
+            started = perf_counter()
+            weights[~_allows(automata, rows, chunk, own, drawn)] = -np.inf
+            seconds.masks += perf_counter() - started
+        tokens[particles], log_weights[particles] = drawn, weights
     return Drawn(tokens, log_weights)
 
 
-def _exponentials(log_rows: NDArray[np.floating[Any]], rows: NDArray[np.int64]) -> NDArray[np.floating[Any]]:
-    """exp of chosen rows, without a copy where all are chosen in order."""
-    if len(rows) == len(log_rows) and np.array_equal(rows, np.arange(len(rows))):
-        return np.exp(log_rows)
-    return np.exp(log_rows[rows])
+def _pick(
+    automata: list[Automaton],
+    rows: Rows,
+    chunk: slice,
+    log_rows: NDArray[np.floating[Any]],
+    own: NDArray[np.int64],
+) -> tuple[Allowed, NDArray[np.int64]]:
+    """What the automata allow in a range of rows, one automaton after another; and where `own` rows are then."""
+    numbers, states, logprobs = rows.automata[chunk], rows.states[chunk], rows.logprobs[chunk]
+    distinct = np.unique(numbers)
+    if len(distinct) == 1:
+        return automata[int(distinct[0])].pick(states, log_rows, logprobs), own
+    parts, order = [], []
+    for number in distinct.tolist():
+        chosen = np.flatnonzero(numbers == number)
+        parts.append(automata[number].pick(states[chosen], log_rows, logprobs[chosen]))
+        order.append(chosen)
+    sizes = np.concatenate([np.diff(part.starts) for part in parts])
+    values = np.concatenate([part.values for part in parts])
+    found = Allowed(starts_of(sizes), np.concatenate([part.tokens for part in parts]), values)
+    place = np.empty(len(numbers), dtype=np.int64)
+    place[np.concatenate(order)] = np.arange(len(numbers))
+    return found, place[own]
 
 
-def _breakpoints(edges: NDArray[np.float64], rows: NDArray[np.int64]) -> Callable[[], Iterator[NDArray[np.float64]]]:
-    return lambda: (edges[row] / edges[row, -1] if edges[row, -1] > 0 else np.empty(0) for row in rows)
+def _everything(rows: NDArray[np.floating[Any]]) -> Allowed:
+    """All tokens of (D, V) rows."""
+    count, size = rows.shape
+    tokens = np.broadcast_to(np.arange(size, dtype=np.int32), rows.shape).ravel()
+    return Allowed(starts_of(np.full(count, size)), tokens, rows.ravel())
+
+
+def starts_of(sizes: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Where parts of these sizes begin, one after another, and where the last ends."""
+    starts = np.zeros(len(sizes) + 1, dtype=np.int64)
+    np.cumsum(sizes, out=starts[1:])
+    return starts
+
+
+def _allows(
+    automata: list[Automaton], rows: Rows, chunk: slice, own: NDArray[np.int64], tokens: NDArray[np.int64]
+) -> NDArray[np.bool_]:
+    """(n,) whether the automata allow tokens in rows `own` of a range."""
+    numbers, states = rows.automata[chunk][own], rows.states[chunk][own]
+    allowed = np.empty(len(tokens), dtype=np.bool_)
+    for number in np.unique(numbers).tolist():
+        chosen = numbers == number
+        allowed[chosen] = automata[number].advance(states[chosen], tokens[chosen]) >= 0
+    return allowed
+
+
+def _breakpoints(
+    edges: NDArray[np.float64], starts: NDArray[np.int64], rows: NDArray[np.int64]
+) -> Callable[[], Iterator[NDArray[np.float64]]]:
+    def of(row: int) -> NDArray[np.float64]:
+        own = edges[starts[row] : starts[row + 1]]
+        return own / own[-1] if len(own) and own[-1] > 0 else np.empty(0)
+
+    return lambda: (of(row) for row in rows.tolist())
 
 
 def _chunks(rows: Rows, who: Particular, vocab_size: int) -> Iterator[tuple[slice, NDArray[np.int64] | slice]]:
@@ -132,53 +193,3 @@ def _chunks(rows: Rows, who: Particular, vocab_size: int) -> Iterator[tuple[slic
     for start in range(0, len(rows.states), size):
         inside = (who.rows >= start) & (who.rows < start + size)
         yield slice(start, start + size), np.flatnonzero(inside)
-
-
-def _allowed(
-    automata: list[Automaton], numbers: NDArray[np.int64], states: NDArray[np.int64], vocab_size: int
-) -> NDArray[np.bool_]:
-    """(D, V) which tokens the automata allow."""
-    distinct = np.unique(numbers)
-    if len(distinct) == 1:
-        return unpack(automata[int(distinct[0])], states, vocab_size)
-    allowed = np.empty((len(states), vocab_size), dtype=np.bool_)
-    for number in distinct.tolist():
-        own = numbers == number
-        allowed[own] = unpack(automata[number], states[own], vocab_size)
-    return allowed
-
-
-def unpack(automaton: Automaton, states: NDArray[np.int64], vocab_size: int) -> NDArray[np.bool_]:
-    """(D, V) booleans of the automaton's bit sets."""
-    distinct, inverse = np.unique(states, return_inverse=True)
-    words = np.ascontiguousarray(automaton.masks(distinct)).astype("<u4", copy=False)
-    bits = np.unpackbits(words.view(np.uint8), axis=1, count=vocab_size, bitorder="little")
-    return bits.view(np.bool_)[inverse]
-
-
-def inverse_cdf(edges: NDArray[np.float64], rows: NDArray[np.int64], numbers: NDArray[np.float64]) -> NDArray[np.int64]:
-    """For each of n draws the first outcome of its row whose upper edge exceeds number * total.
-
-    Args:
-        edges: (D, V) cumulative weights of D laws, not normalised.
-        rows: (n,) the law of each draw.
-        numbers: (n,) uniform on [0, 1).
-
-    Returns:
-        (n,) outcomes; never one of weight zero, but for rows that have no mass at all.
-    """
-    targets = numbers * edges[rows, -1]
-    low = np.zeros(len(rows), dtype=np.int64)
-    high = np.full(len(rows), edges.shape[1] - 1, dtype=np.int64)
-    while np.any(low < high):
-        middle = (low + high) >> 1
-        beyond = edges[rows, middle] > targets
-        high = np.where(beyond, middle, high)
-        low = np.where(beyond, low, middle + 1)
-        low = np.minimum(low, high)
-    # Rounding can put the target on the last edge; then the outcome is the last that has weight.
-    on_edge = edges[rows, low] <= targets
-    if on_edge.any():
-        last = (edges[rows[on_edge]] < edges[rows[on_edge], -1:]).sum(axis=1)
-        low[on_edge] = np.minimum(last, edges.shape[1] - 1)
-    return low

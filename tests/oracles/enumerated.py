@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from smcdsl.automaton.applying import Allowed
 from smcdsl.vocabulary import Vocabulary
 
 
@@ -117,6 +118,12 @@ class EnumeratedAutomaton:
                 if self._can_finish(*after):
                     masks[row, token // 32] |= np.uint32(1 << token % 32)
         return masks
+
+    def pick(self, states, values, rows):
+        bits = np.unpackbits(self.masks(states).view(np.uint8), axis=1, bitorder="little").astype(bool)
+        tokens = [np.flatnonzero(row).astype(np.int32) for row in bits]
+        starts = np.cumsum([0, *map(len, tokens)])
+        return Allowed(starts, np.concatenate(tokens), np.concatenate([values[r, t] for r, t in zip(rows, tokens)]))
 
     def advance(self, states, tokens):
         result = []

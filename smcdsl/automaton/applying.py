@@ -1,0 +1,143 @@
+"""Masks applied to rows of numbers, packed as they are: what is allowed is gathered and drawn from, the rest closed.
+
+Only words of a mask with a bit in them are looked at, and a word that allows all is copied, or passed over, whole.
+Arrays come as arrays here: a call does the work of many rows, beside which what numba does for each array is little.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from smcdsl.automaton.memory import count_ones, njit, trailing_zeros
+
+_ALL = np.uint64(0xFFFFFFFFFFFFFFFF)
+_ALL_32 = np.uint32(0xFFFFFFFF)
+
+
+class Allowed(NamedTuple):
+    """What each of D masks allows of a row of numbers, one after another."""
+
+    starts: NDArray[np.int64]  # (D + 1,) those of mask i are at starts[i] : starts[i + 1]
+    tokens: NDArray[np.int32]  # (starts[D],) ascending in each mask
+    values: NDArray[np.floating[Any]]  # (starts[D],)
+
+
+def gather(
+    table: NDArray[np.uint64],
+    numbers: NDArray[np.int64],
+    values: NDArray[np.floating[Any]],
+    rows: NDArray[np.int64],
+) -> Allowed:
+    """Gather what masks allow.
+
+    Args:
+        table: (R, W) masks; no bit beyond the columns of `values` is set.
+        numbers: (D,) rows of `table`.
+        values: (M, V).
+        rows: (D,) the row of `values` that each mask goes with.
+    """
+    assert values.shape[1] > 64 * (table.shape[1] - 1), "masks are of the same vocabulary"
+    starts = np.empty(len(numbers) + 1, dtype=np.int64)
+    count_allowed(table, numbers, starts)
+    tokens = np.empty(starts[-1], dtype=np.int32)
+    found = np.empty(starts[-1], dtype=values.dtype)
+    gather_allowed(table, numbers, np.ascontiguousarray(values), rows, starts, tokens, found)
+    return Allowed(starts, tokens, found)
+
+
+@njit()
+def count_allowed(table, numbers, starts):  # type: ignore[no-untyped-def]
+    """Write `Allowed.starts`."""
+    total = 0
+    starts[0] = 0
+    for i in range(len(numbers)):
+        for w in range(table.shape[1]):
+            total += count_ones(table[numbers[i], w])
+        starts[i + 1] = total
+
+
+@njit()
+def gather_allowed(table, numbers, values, rows, starts, tokens, found):  # type: ignore[no-untyped-def]
+    """Write `Allowed.tokens` and `Allowed.values`."""
+    for i in range(len(numbers)):
+        number, row, at = numbers[i], rows[i], starts[i]
+        for w in range(table.shape[1]):
+            word = table[number, w]
+            first = 64 * w
+            if word == _ALL:
+                for k in range(64):
+                    tokens[at + k] = first + k
+                    found[at + k] = values[row, first + k]
+                at += 64
+                continue
+            while word:
+                token = first + trailing_zeros(word)
+                tokens[at] = token
+                found[at] = values[row, token]
+                at += 1
+                word &= word - np.uint64(1)
+
+
+@njit()
+def cumulate(values, starts, edges):  # type: ignore[no-untyped-def]
+    """Write sums of float64 from the start of each row on into `edges`."""
+    for i in range(len(starts) - 1):
+        total = 0.0
+        for k in range(starts[i], starts[i + 1]):
+            total += values[k]
+            edges[k] = total
+
+
+@njit()
+def draw(edges, starts, rows, numbers, places):  # type: ignore[no-untyped-def]
+    """For each of n draws the place of the first outcome of its row whose edge exceeds number * total.
+
+    Never one of weight zero, but for rows that have no mass at all; -1 for rows without outcomes. `numbers` (n,) are
+    uniform on [0, 1); `places` (n,) is written.
+    """
+    for i in range(len(rows)):
+        first, end = starts[rows[i]], starts[rows[i] + 1]
+        if first == end:
+            places[i] = -1
+            continue
+        total = edges[end - 1]
+        target = numbers[i] * total
+        low, high = first, end
+        while low < high:
+            middle = (low + high) >> 1
+            if edges[middle] > target:
+                high = middle
+            else:
+                low = middle + 1
+        if low == end:
+            # Rounding can put the target on the last edge; then the outcome is the last that has weight.
+            low, high = first, end - 1
+            while low < high:
+                middle = (low + high) >> 1
+                if edges[middle] < total:
+                    low = middle + 1
+                else:
+                    high = middle
+        places[i] = low
+
+
+@njit()
+def close(values, masks, shut):  # type: ignore[no-untyped-def]
+    """Write `shut` into `values`, (N, V), wherever the bit of `masks`, (N, ceil(V / 32)) uint32, is not set."""
+    size = values.shape[1]
+    for i in range(values.shape[0]):
+        for w in range((size + 31) // 32):
+            word = masks[i, w]
+            if word == _ALL_32:
+                continue
+            first = 32 * w
+            last = min(first + 32, size)
+            if word == 0:
+                values[i, first:last] = shut
+                continue
+            for k in range(first, last):
+                if not (word >> np.uint32(k - first)) & np.uint32(1):
+                    values[i, k] = shut
