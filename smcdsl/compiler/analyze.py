@@ -72,7 +72,7 @@ class GrammarAnalysis:
             return found
         try:
             return self._language(grammar).problems()
-        except TooLarge:
+        except (TooLarge, RecursionError):
             return []
 
     def accepts(self, grammar: Grammar, text: str) -> bool | None:
@@ -94,7 +94,7 @@ class GrammarAnalysis:
     def _answer(self, grammar: Grammar, question: Callable[[Language], Answer | None]) -> Answer | None:
         try:
             return question(self._language(grammar))
-        except (TooLarge, NotRegular, RegexError):
+        except (TooLarge, NotRegular, RegexError, RecursionError):
             return None
 
     def _language(self, grammar: Grammar) -> Language:
@@ -169,11 +169,16 @@ def undefined_rules(grammar: Grammar) -> list[Diagnostic]:
 def unfinished_rules(grammar: Grammar) -> list[Diagnostic]:
     """E0402 for rules all of whose alternatives need the rule again; only where the circle is, not where it is used."""
     finishing: set[str] = {*grammar.terminals}
-    while True:
-        more = {name for name, body in grammar.rules.items() if _finishes(body, finishing)} - finishing
-        if not more:
-            break
-        finishing |= more
+    users: dict[str, list[str]] = {}
+    for name, body in grammar.rules.items():
+        for reference in references(body):
+            users.setdefault(reference.name, []).append(name)
+    pending = list(grammar.rules)[::-1]
+    while pending:
+        name = pending.pop()
+        if name not in finishing and _finishes(grammar.rules[name], finishing):
+            finishing.add(name)
+            pending += users.get(name, ())
     stuck = {name: body for name, body in grammar.rules.items() if name not in finishing}
     found = []
     told: set[str] = set()
@@ -207,7 +212,9 @@ def too_large(grammar: Grammar, limit: int = DEFAULT_STATE_LIMIT, effort: int = 
     sizes: dict[str, int | None] = {}
     bodies: dict[str, GrammarExpression] = {**grammar.rules, **_definitions(grammar.terminals.values())}
     components = recursive_components(grammar.rules)
-    for name, body in bodies.items():
+    likely = sorted(bodies, key=lambda name: -_largest_number(bodies[name]))[:_MOST_BLAMED]
+    for name in (name for name in bodies if name in likely):
+        body = bodies[name]
         if name not in components:
             try:
                 sizes[name] = len(from_expression(body, {} if name in grammar.terminals else grammar.rules, effort))
@@ -230,8 +237,22 @@ def _definitions(terminals: Iterable[Terminal]) -> dict[str, GrammarExpression]:
 _COUNT = re.compile(r"\{(\d*)(?:,(\d*))?\}")
 
 
+_MOST_BLAMED = 100
+"""Rules that are measured to find the one to blame; those with the largest counts come first."""
+
+
+def _largest_number(expression: GrammarExpression) -> int:
+    return max((number for number, _ in _counts(expression)), default=0)
+
+
 def _largest_count(expression: GrammarExpression) -> str:
     """The repetition or limit with the largest number, as it is written; empty if all are small."""
+    largest = max(_counts(expression), default=(0, ""))
+    return largest[1] if largest[0] >= 20 else ""
+
+
+def _counts(expression: GrammarExpression) -> list[tuple[int, str]]:
+    """Repetitions and limits, as (their number, how they are written)."""
     found: list[tuple[int, str]] = []
     for part in _parts(expression):
         if isinstance(part, Pattern):
@@ -242,8 +263,7 @@ def _largest_count(expression: GrammarExpression) -> str:
         elif isinstance(part, Restricted):
             limits = [c for c in part.conditions if isinstance(c, Limit)]
             found.extend((_bound(limit), mistakes.limit_in_words(limit)) for limit in limits)
-    largest = max(found, default=(0, ""))
-    return largest[1] if largest[0] >= 20 else ""
+    return found
 
 
 def _bound(limit: Limit) -> int:

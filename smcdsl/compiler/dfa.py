@@ -128,7 +128,7 @@ def from_expression(
 
     Raises:
         NotRegular: a reference is unknown or recursive and not linear, or an embedded grammar has a lexer of its own.
-        TooLarge: an automaton on the way has more than `limit` states.
+        TooLarge: an automaton on the way has more than `limit` states, or rules are nested too deeply.
         RegexError: a pattern is not valid.
     """
     if isinstance(expression, Automaton):
@@ -141,7 +141,10 @@ def from_expression(
     nfa = Nfa(limit=4 * limit)
     start = nfa.state()
     rules = rules or {}
-    end = Building(nfa, rules, recursive_components(rules), limit).add(expression, start)
+    try:
+        end = Building(nfa, rules, recursive_components(rules), limit).add(expression, start)
+    except RecursionError as error:
+        raise TooLarge(limit, "rules within rules") from error
     return minimized(nfa, start, end, limit)
 
 

@@ -31,9 +31,12 @@ from smcdsl.program.grammar import (
 )
 
 MOST_REPEATS = 10_000
+DEEPEST = 100
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]*")
 _COUNTS = re.compile(r"\{\s*(\d*)\s*(,?)\s*(\d*)\s*\}")
+_LINE_END = re.compile(r"[\r\n]")
 _SIMPLE = {"t": "\t", "r": "\r", "n": "\n", "\\": "\\", '"': '"', "[": "[", "]": "]", "-": "-", "^": "^"}
+_SIGNS: dict[str, tuple[int, int | None]] = {"*": (0, None), "+": (1, None), "?": (0, 1)}
 _HEX_DIGITS = {"x": 2, "u": 4, "U": 8}
 _RESERVED = ("token", "line", "end")
 
@@ -59,8 +62,6 @@ def load_gbnf(text: str, *, name: str = "<gbnf>", start: str = "root") -> Gramma
     except _Stop as stop:
         end = max(stop.end, stop.start + (stop.start < len(text)))
         raise CompileError(mistakes.unreadable_gbnf(stop.reason, Span(source, stop.start, end))) from stop
-    except RecursionError as error:
-        raise CompileError(mistakes.unreadable_gbnf("it is nested too deeply", Span(source, 0, 1))) from error
     problems = _undefined(parser, source)
     if start not in parser.rules:
         problems.append(mistakes.missing_start_rule(start, list(parser.rules), name))
@@ -106,6 +107,7 @@ class _Parser:
     places: dict[str, tuple[int, int]] = field(default_factory=dict)
     uses: dict[str, int] = field(default_factory=dict)
     """Names of rules, and where each is first used."""
+    depth: int = 0
 
     def file(self) -> None:
         self.skip(newlines=True)
@@ -147,14 +149,21 @@ class _Parser:
         items: list[GrammarExpression] = []
         while (item := self.element()) is not None:
             self.skip(newlines=False)
+            quantified = self.place
             while (counts := self.counts()) is not None:
-                if not items and item is None:
-                    raise self.wrong("nothing to repeat")
-                item = Repeat(item, *counts)
+                if self.place - quantified > DEEPEST and isinstance(item, Repeat) and counts not in _SIGNS.values():
+                    raise _Stop("too many counts on one item", quantified, self.place)
+                item = self.repeated(item, counts)
                 self.skip(newlines=False)
             items.append(item)
             self.skip(newlines=nested)
         return items[0] if len(items) == 1 else Concatenation(tuple(items))
+
+    def repeated(self, item: GrammarExpression, counts: tuple[int, int | None]) -> GrammarExpression:
+        """An item with a quantifier; `*`, `+` and `?` after one another are one of them."""
+        if isinstance(item, Repeat) and counts in _SIGNS.values() and (item.least, item.most) in _SIGNS.values():
+            return Repeat(item.item, min(item.least, counts[0]), 1 if item.most == counts[1] == 1 else None)
+        return Repeat(item, *counts)
 
     def element(self) -> GrammarExpression | None:
         if self.place >= len(self.text):
@@ -165,13 +174,7 @@ class _Parser:
         if character == "[":
             return self.character_class()
         if character == "(":
-            self.place += 1
-            self.skip(newlines=True)
-            inner = self.alternatives(nested=True)
-            self.skip(newlines=True)
-            if not self.took(")"):
-                raise self.wrong("expected `)`")
-            return inner
+            return self.group()
         if character == ".":
             self.place += 1
             return Pattern(".", "s")
@@ -186,8 +189,22 @@ class _Parser:
             raise self.wrong("nothing to repeat")
         return None
 
+    def group(self) -> GrammarExpression:
+        start = self.place
+        self.place += 1
+        self.depth += 1
+        if self.depth > DEEPEST:
+            raise _Stop(f"more than {DEEPEST} groups inside each other", start, self.place)
+        self.skip(newlines=True)
+        inner = self.alternatives(nested=True)
+        self.skip(newlines=True)
+        if not self.took(")"):
+            raise self.wrong("expected `)`")
+        self.depth -= 1
+        return inner
+
     def counts(self) -> tuple[int, int | None] | None:
-        for sign, counts in (("*", (0, None)), ("+", (1, None)), ("?", (0, 1))):
+        for sign, counts in _SIGNS.items():
             if self.took(sign):
                 return counts
         if not self.text.startswith("{", self.place):
@@ -209,8 +226,9 @@ class _Parser:
         self.place += 1
         characters = []
         while not self.took('"'):
-            if self.place >= len(self.text) or self.text[self.place] == "\n":
-                raise _Stop("this text does not end", start, self.place)
+            if self.place >= len(self.text):
+                line_end = self.text.find("\n", start)
+                raise _Stop("this text does not end", start, len(self.text) if line_end < 0 else line_end)
             characters.append(self.character())
         return LiteralText("".join(characters))
 
@@ -272,8 +290,8 @@ class _Parser:
         blanks = " \t\r\n" if newlines else " \t"
         while self.place < len(self.text):
             if self.text[self.place] == "#":
-                end = self.text.find("\n", self.place)
-                self.place = len(self.text) if end < 0 else end
+                found = _LINE_END.search(self.text, self.place)
+                self.place = len(self.text) if found is None else found.start()
             elif self.text[self.place] in blanks:
                 self.place += 1
             else:
