@@ -30,6 +30,7 @@ LIBRARIES = {
     "lark": ("notations", "language"),
     "numba": ("automaton/memory.py",),
     "torch": ("models", "cli/doctor.py"),
+    "triton": ("models/token_masks_triton.py",),
     "transformers": ("models",),
     "safetensors": ("models",),
     "tokenizers": ("models",),

