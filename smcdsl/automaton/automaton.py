@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from smcdsl.automaton import layout
 from smcdsl.automaton.applying import Allowed, gather
 from smcdsl.automaton.completion import Completion
+from smcdsl.automaton.forcing import Forcing
 from smcdsl.automaton.layout import STATES
 from smcdsl.automaton.limits import TokenLimit
 from smcdsl.automaton.machine import Held, Machine
@@ -63,6 +64,7 @@ class TokenAutomaton:
         self._machine = Machine(tables, following or b"", self._possible, cache_dir)
         self._limit = TokenLimit(tables, self._machine)
         self._sites = SiteFinder(tables, self._recognizer)
+        self._forcing = Forcing(self._machine, self._spell, self.mask, self.next)
         self._lock = RLock()
         self._noticed: dict[int, int] = {}
         self._turn_ends = frozenset(tables.end_of_turn)
@@ -143,6 +145,16 @@ class TokenAutomaton:
         """(states after one token each, numbers of their masks); for tokens that are allowed."""
         after = self.advance(states, tokens)
         return after, self.rows(after)
+
+    def forced(self, state: int) -> bytes:
+        """The text that the grammar forces after a state: every admissible way to go on begins with it.
+
+        It ends where two bytes are possible, where the hole may end, and after `forcing.FORCED_BYTES`; it may end
+        within a character. Once the hole has ended nothing is forced. For drafts: how forced text is cut into
+        tokens is the model's choice, so masks allow every way. A limit on tokens counts where it is near.
+        """
+        with self._lock:
+            return self._forcing.after(state)
 
     def finished(self, states: NDArray[np.int64]) -> NDArray[np.bool_]:
         """(N,) whether the tokens so far are admissible: the hole has ended."""

@@ -30,6 +30,7 @@ if not numba.config.CACHE_DIR and not any(
 _KERNELS = (
     "applying",
     "deciding",
+    "forcing",
     "grouping",
     "interning",
     "layout",
