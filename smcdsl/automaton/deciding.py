@@ -94,7 +94,7 @@ from smcdsl.automaton.layout import (
     VERDICTS,
 )
 from smcdsl.automaton.memory import i32, i64, njit, set_i32, set_i64, set_u64, u8, u64
-from smcdsl.automaton.parsing import acceptable, below, shift, state_of, viable
+from smcdsl.automaton.parsing import accepts_end, below, shift, state_of, viable
 from smcdsl.automaton.tails import load_tails
 
 UNDECIDED, NEVER, ALWAYS = 0, 1, 2
@@ -229,7 +229,7 @@ def run_sequence(t: int, block: int, number: int, node: int) -> None:
         terminal, start = i32(at, SEQ_TERMINAL), i32(at, SEQ_START)
         mode = i32(i64(t, MODE), start) if start >= 0 else np.int64(0)
         if terminal == i64(t, NUM_TERMINALS) - 1:
-            after = before if acceptable(t, before, terminal) else np.int64(NO)
+            after = before if accepts_end(t, before) else np.int64(NO)
         elif u8(i64(t, IGNORED), terminal):
             after = before if start_at(t, before, mode) == start else np.int64(NO)
         else:
@@ -353,7 +353,7 @@ def decide(t: int, here: int, node: int, block: int) -> int:
     release(t, mark)
     if i64(t, FLAG):
         return row
-    decision = intern(t, DECISIONS, here, state_of(t, node))
+    decision = intern(t, DECISIONS, here, second_of(t, NODES, node))
     tree = intern(t, BRANCHES, -1 - decision, 0)
     if i64(t, FLAG):
         return row
@@ -397,8 +397,8 @@ def refine(t: int, here: int, node: int, block: int, decision: int) -> int:
 @njit(inline="always")
 def read_at(t, node):  # type: ignore[no-untyped-def]
     """What a branch goes by: the LR state, or the whole of several stacks."""
-    state = state_of(t, node)
-    return state if state >= 0 else i64(t, NUM_STATES) + node
+    content = second_of(t, NODES, node)
+    return content if content >= 0 else i64(t, NUM_STATES) + node
 
 
 @njit()
@@ -418,7 +418,7 @@ def remember(t: int, branch: int, node: int, deepest: int, row: int) -> None:
 @njit()
 def row_of(t: int, here: int, node: int) -> int:
     """The row of a position and a stack. NO: a block is missing or a search must tell, see ARGUMENT and CODE."""
-    decision = find(t, DECISIONS, here, state_of(t, node))
+    decision = find(t, DECISIONS, here, second_of(t, NODES, node))
     if decision >= 0:
         branch, at = i32(i64(t, DECISION_TREE), decision), node
         while branch >= 0:

@@ -48,6 +48,14 @@ NUM_WORDS = next(_next)  # TW
 NUM_NONTERMINALS = next(_next)
 NUM_MODES = next(_next)
 
+# Significant indentation.
+HAS_LINES = next(_next)
+COLUMN = next(_next)  # i32 (T,) column of a line break, -1 for other terminals
+ACCESS = next(_next)  # u8 (R,) what a state was entered by: OPENED ... DEDENTED
+INDENT = next(_next)  # terminals
+DEDENT = next(_next)
+MOST_COLUMNS = next(_next)
+
 # The filter beside them; none if FILTER_NEXT is 0.
 FILTER_NEXT = next(_next)  # i32 (F, 256)
 FILTER_ACCEPTS = next(_next)  # u8 (F,)
@@ -85,6 +93,7 @@ ARGUMENT = next(_next)
 LOW = next(_next)  # the least height of the stack that was read
 BASE = next(_next)  # results of `settle`
 HEIGHT_ABOVE = next(_next)
+COLUMN_NOW = next(_next)  # of the block that is entered
 ENDS_NOW = next(_next)  # OMEGA_ENDS of the block that is evaluated
 FORKED = next(_next)  # whether sets of stacks were made since it was cleared
 CLOCK = next(_next)
@@ -134,6 +143,7 @@ MAX_LISTED = next(_next)
 
 # More columns of pools.
 NODE_HEIGHT = next(_next)
+NODE_FRAME = next(_next)  # the node of the innermost open bracket or block, 0 for none
 OMEGA_Q = next(_next)
 PLAIN_OMEGA = next(_next)  # i32 (S,) the position in a lexer state that owes nothing, NO before it is known
 OMEGA_R = next(_next)
@@ -188,6 +198,9 @@ ROW_POOL, LIST_POOL, PAIR_POOL = 100, 101, 102
 
 CONFLICT = -(2**31)
 NO = -1
+OPENED, CLOSED, INDENTED, DEDENTED = 1, 2, 3, 4
+STATE_BITS = 20
+"""A node's LR state has so many bits; above them the column plus 1 of a block that it begins."""
 ALTERNATIVES = 256
 SCRATCH = 1 << 14
 """Elements of the fixed scratch arrays."""

@@ -38,7 +38,7 @@ from smcdsl.automaton.layout import (
     SUCCESSORS,
     UNBUILT,
 )
-from smcdsl.automaton.parsing import push, shift
+from smcdsl.automaton.parsing import STATE_MASK, push, shift
 from smcdsl.automaton.pools import Pools
 from smcdsl.automaton.stacks import Stacks
 from smcdsl.automaton.static import set_tables
@@ -192,11 +192,11 @@ class Machine:
         return reached
 
     def _top(self, node: int) -> int:
-        state = int(self.pools.column(NODES, SECOND)[node])
-        return state if state >= 0 else self._top(self.stacks_of(node)[0])
+        content = int(self.pools.column(NODES, SECOND)[node])
+        return content & STATE_MASK if content >= 0 else self._top(self.stacks_of(node)[0])
 
     def whole_stacks(self, node: int) -> Stacks:
-        """All stacks of a node, from the top."""
+        """All stacks of a node, from the top; columns of blocks stand above the bits of LR states."""
         known = self._stacks.get(node)
         if known is None:
             below, states = self.pools.column(NODES, FIRST), self.pools.column(NODES, SECOND)

@@ -16,32 +16,44 @@ import numpy as np
 
 from smcdsl.automaton.interning import find, first_of, intern, second_of
 from smcdsl.automaton.layout import (
+    ACCESS,
     ACTION,
     AGENDA,
     ALIVE,
     BASE,
     CHECK_STARTS,
+    CLOSED,
+    COLUMN,
+    COLUMN_NOW,
     CONFLICT,
+    DEDENT,
+    DEDENTED,
     ENDINGS,
     ENDINGS_START,
     FIRST_REDUCE,
     FLAG,
     FORKED,
     GOTO,
+    HAS_LINES,
     HEIGHT_ABOVE,
     IGNORED,
+    INDENT,
+    INDENTED,
     LENGTH,
     LEVEL,
     LEVEL_NEXT,
     LHS,
     LOW,
+    MOST_COLUMNS,
     NO,
+    NODE_FRAME,
     NODE_HEIGHT,
     NODES,
     NUM_MODES,
     NUM_NONTERMINALS,
     NUM_TERMINALS,
     NUM_WORDS,
+    OPENED,
     POSSIBLE,
     PUSHED,
     REDUCE,
@@ -51,6 +63,7 @@ from smcdsl.automaton.layout import (
     SHIFT,
     SHIFTABLE,
     START_OF,
+    STATE_BITS,
     UNION,
     UNIONS,
     WANTED,
@@ -58,12 +71,14 @@ from smcdsl.automaton.layout import (
 from smcdsl.automaton.memory import i32, i64, njit, set_i32, set_i64, u8, u64
 
 FORKS = -2
+STATE_MASK = (1 << STATE_BITS) - 1
 
 
 @njit(inline="always")
 def state_of(t, node):  # type: ignore[no-untyped-def]
     """The LR state on top, -1 for several stacks."""
-    return second_of(t, NODES, node)
+    content = second_of(t, NODES, node)
+    return content & STATE_MASK if content >= 0 else content
 
 
 @njit(inline="always")
@@ -75,11 +90,49 @@ def below(t, node):  # type: ignore[no-untyped-def]
 @njit()
 def push(t: int, node: int, state: int) -> int:
     """The stack with `state` on top of `node`."""
-    new = intern(t, NODES, node, state)
+    content = state
+    if i64(t, HAS_LINES) and u8(i64(t, ACCESS), state) == INDENTED:
+        content += (i64(t, COLUMN_NOW) + 1) << STATE_BITS
+    new = intern(t, NODES, node, content)
     heights = i64(t, NODE_HEIGHT)
     if i32(heights, new) < 0:
         set_i32(heights, new, i32(heights, node) + 1)
+        if i64(t, HAS_LINES):
+            set_i32(i64(t, NODE_FRAME), new, _frame_after(t, node, new, u8(i64(t, ACCESS), state)))
     return new
+
+
+@njit()
+def _frame_after(t: int, node: int, new: int, access: int) -> int:
+    """The innermost open bracket or block of the stack `new`, which is one state on top of `node`."""
+    frames = i64(t, NODE_FRAME)
+    if access in (OPENED, INDENTED):
+        return new
+    frame = i32(frames, node)
+    if access in (CLOSED, DEDENTED) and frame > 0:
+        return i32(frames, below(t, frame))
+    return frame
+
+
+@njit()
+def read_frame(t: int, node: int) -> int:
+    """The innermost open bracket or block; looking for it reads the stack down to there."""
+    frame = i32(i64(t, NODE_FRAME), node)
+    height = i32(i64(t, NODE_HEIGHT), frame) if frame > 0 else 0
+    set_i64(t, LOW, min(i64(t, LOW), height))
+    return frame
+
+
+@njit()
+def in_brackets(t: int, frame: int) -> bool:
+    """Whether an innermost open thing is a bracket."""
+    return frame > 0 and u8(i64(t, ACCESS), state_of(t, frame)) == OPENED
+
+
+@njit()
+def column_of(t: int, frame: int) -> int:
+    """The column of the lines of a block."""
+    return (second_of(t, NODES, frame) >> STATE_BITS) - 1 if frame > 0 else 0
 
 
 @njit()
@@ -147,20 +200,8 @@ def settle(t: int, node: int, terminal: int) -> int:
 
 
 @njit()
-def acceptable(t: int, node: int, terminal: int) -> bool:
-    """Whether `terminal` can be shifted next, after reductions."""
-    target = settle(t, node, terminal)
-    if target == FORKS:
-        return fork(t, node, terminal, NO, 0, True) != 0
-    return target >= 0
-
-
-@njit()
-def shift(t: int, node: int, terminal: int, start: int, mode: int) -> int:
-    """The node after `terminal` if the next lexeme then begins in lexer state `start`, else NO.
-
-    With `start` NO any will do.
-    """
+def shift_one(t: int, node: int, terminal: int, start: int, mode: int) -> int:
+    """`shift` of a terminal that is no line break."""
     target = settle(t, node, terminal)
     if target == FORKS:
         after = fork(t, node, terminal, start, mode, False)
@@ -174,6 +215,68 @@ def shift(t: int, node: int, terminal: int, start: int, mode: int) -> int:
     for i in range(i64(t, HEIGHT_ABOVE)):
         base = push(t, base, i32(pushed, i))
     return push(t, base, target)
+
+
+@njit()
+def shift(t: int, node: int, terminal: int, start: int, mode: int) -> int:
+    """The node after `terminal` if the next lexeme then begins in lexer state `start`, else NO.
+
+    With `start` NO any will do.
+    """
+    if i64(t, HAS_LINES) and i32(i64(t, COLUMN), terminal) >= 0:
+        return after_line(t, node, terminal, start, mode)
+    return shift_one(t, node, terminal, start, mode)
+
+
+@njit()
+def after_line(t: int, node: int, terminal: int, start: int, mode: int) -> int:
+    """`shift` of a line break, with the indent or the dedents that its column brings; in brackets nothing changes."""
+    frame = read_frame(t, node)
+    after = node
+    if not in_brackets(t, frame):
+        column = i32(i64(t, COLUMN), terminal)
+        if column > i64(t, MOST_COLUMNS):
+            return NO
+        after = shift_one(t, node, terminal, NO, mode)
+        if after >= 0 and column > column_of(t, frame):
+            set_i64(t, COLUMN_NOW, column)
+            after = shift_one(t, after, i64(t, INDENT), NO, mode)
+        else:
+            while after >= 0 and column < column_of(t, frame):
+                after = shift_one(t, after, i64(t, DEDENT), NO, mode)
+                if after >= 0:
+                    frame = read_frame(t, after)
+            if column != column_of(t, frame):
+                return NO
+    if after < 0 or start < 0 or not i64(t, CHECK_STARTS):
+        return after
+    begins = i32(i64(t, START_OF), state_of(t, after) * i64(t, NUM_MODES) + mode)
+    return after if begins == start else NO
+
+
+@njit()
+def acceptable(t: int, node: int, terminal: int) -> bool:
+    """Whether `terminal` can be shifted next, after reductions."""
+    if i64(t, HAS_LINES) and i32(i64(t, COLUMN), terminal) >= 0:
+        return after_line(t, node, terminal, NO, 0) >= 0
+    target = settle(t, node, terminal)
+    if target == FORKS:
+        return fork(t, node, terminal, NO, 0, True) != 0
+    return target >= 0
+
+
+@njit()
+def accepts_end(t: int, node: int) -> bool:
+    """Whether the text may end here: open blocks end with it."""
+    if i64(t, HAS_LINES):
+        frame = read_frame(t, node)
+        while node >= 0 and frame > 0 and not in_brackets(t, frame):
+            node = shift_one(t, node, i64(t, DEDENT), NO, 0)
+            if node >= 0:
+                frame = read_frame(t, node)
+        if node < 0:
+            return False
+    return acceptable(t, node, i64(t, NUM_TERMINALS) - 1)
 
 
 @njit()
@@ -387,7 +490,6 @@ def viable_top(t: int, alive: int, node: int) -> bool:
 @njit()
 def ends_after(t: int, node: int, mode: int) -> bool:
     """Whether the text may end between lexemes here, markers that leave embedded grammars included."""
-    end = i64(t, NUM_TERMINALS) - 1
     endings = i64(t, ENDINGS)
     for i in range(i32(i64(t, ENDINGS_START), mode), i32(i64(t, ENDINGS_START), mode + 1)):
         after = node
@@ -395,7 +497,7 @@ def ends_after(t: int, node: int, mode: int) -> bool:
             marker = i32(endings, 3 * i + k)
             if marker >= 0 and after >= 0:
                 after = shift(t, after, marker, NO, 0)
-        if after >= 0 and acceptable(t, after, end):
+        if after >= 0 and accepts_end(t, after):
             return True
     return False
 

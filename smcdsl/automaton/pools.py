@@ -14,7 +14,7 @@ from smcdsl.automaton.layout import CAPACITY, FIRST, FIRST_POOL, POOL_SLOTS, POO
 _FIRST_CAPACITY = 256
 
 _COLUMNS: dict[str, tuple[tuple[int, Any, int], ...]] = {
-    "nodes": ((layout.NODE_HEIGHT, np.int32, -1),),
+    "nodes": ((layout.NODE_HEIGHT, np.int32, -1), (layout.NODE_FRAME, np.int32, 0)),
     "unions": ((layout.UNION, np.int32, 0),),
     "omegas": (
         (layout.OMEGA_Q, np.int32, 0),

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from smcdsl.automaton.stacks import GraphStacks, LinearStacks
+from smcdsl.automaton.stacks import GraphStacks, IndentedStacks, LinearStacks
 from smcdsl.automaton.tables import AutomatonTables, LexerTables, RegularTables
 
 DEAD_CONFIGURATION = 0
@@ -50,8 +50,11 @@ class ParsedRecognizer:
         assert tables.lexer is not None
         assert tables.parser is not None
         self.lexer, self.parser, self.filter = tables.lexer, tables.parser, tables.filter
-        kind = LinearStacks if tables.deterministic else GraphStacks
-        self.stacks: LinearStacks | GraphStacks = kind(tables.lexer, tables.parser)
+        self.stacks: LinearStacks | GraphStacks
+        if tables.layout is not None:
+            self.stacks = IndentedStacks(tables.lexer, tables.parser, tables.layout)
+        else:
+            self.stacks = (LinearStacks if tables.deterministic else GraphStacks)(tables.lexer, tables.parser)
         self.plain_lexer = PlainLexer(tables.lexer)
         self._end = 1 << (tables.parser.shift.shape[1] - 1)
         self._markers = [int(marker) for marker in tables.parser.markers]

@@ -81,7 +81,7 @@ class _SiteParser:
 
     def find(self, text: bytes, complete: bool) -> list[Site]:
         """Sites of a complete text, or those certain after a prefix."""
-        run = _Run(self._tables, self._names)
+        run = _Run(self._tables, self._names, self._stacks, self._stacks.first)
         position = 0
         while True:
             state, terminal, end = self._lexeme(text, position, run.state)
@@ -97,7 +97,7 @@ class _SiteParser:
                 run.shift(terminal, position, end)
             position = end
         if complete:
-            run.reduce(self._tables.end)
+            run.look_ahead(self._tables.end)
             return run.sites
         return run.sites + self._agreed(run, -1)
 
@@ -165,30 +165,35 @@ class _SiteParser:
 
     def _agreed(self, run: _Run, candidates: int) -> list[Site]:
         """Sites that every terminal that may come next closes; -1: any may come."""
-        if candidates & self._lexer.ignored:
+        passed_over = self._passed_over(run.node)
+        if candidates & passed_over:
             candidates = -1
         agreed: set[Site] | None = None
-        for terminal in run.acceptable(candidates & ~self._lexer.ignored, self._stacks.parser.shift.shape[1]):
+        for terminal in _bits(self._stacks.acceptable(run.node) & candidates & ~passed_over):
             ahead = run.fork()
-            ahead.reduce(terminal)
+            ahead.look_ahead(terminal)
             sites = set(ahead.sites)
             agreed = sites if agreed is None else agreed & sites
             if not agreed:
                 return []
         return list(agreed or ())
 
+    def _passed_over(self, parser: int) -> int:
+        """Bitmask of the terminals that change nothing here: ignored ones, and line breaks inside brackets."""
+        return self._lexer.ignored | (self._stacks.line_breaks if self._stacks.in_brackets(parser) else 0)
+
     def _certain_now(self, hypothesis: Hypothesis) -> tuple[Closing, ...]:
         """What every terminal that may come next will close."""
         state, parser = hypothesis.lexer, hypothesis.parser
         if self._is_final(state):
             terminal = self._lexer.accepts(state)[0]
-            if self._lexer.ignored >> terminal & 1:
+            if self._passed_over(parser) >> terminal & 1:
                 return self._certain_among(-1, parser)
             (after,) = self._stacks.shift(parser, terminal)
             # The final lexeme's own reductions come first; then what its successors agree on.
             return (*self._closed_by(parser, terminal), *self._certain_among(-1, after))
         alive = self._lexer.alive[state]
-        free = bool(alive & self._lexer.ignored) or self._lexer.is_start[state]
+        free = bool(alive & self._passed_over(parser)) or self._lexer.is_start[state]
         return self._certain_among(-1 if free else alive, parser)
 
     def _certain_among(self, candidates: int, parser: int) -> tuple[Closing, ...]:
@@ -196,7 +201,7 @@ class _SiteParser:
         known = self._certain.get(key)
         if known is None:
             agreed: frozenset[Closing] | None = None
-            enabled = self._stacks.acceptable(parser) & candidates & ~self._lexer.ignored
+            enabled = self._stacks.acceptable(parser) & candidates & ~self._passed_over(parser)
             for terminal in _bits(enabled):
                 closed = frozenset(self._closed_by(parser, terminal))
                 agreed = closed if agreed is None else agreed & closed
@@ -212,7 +217,8 @@ class _SiteParser:
         key = (parser, terminal)
         known = self._closings.get(key)
         if known is None:
-            known = self._closings[key] = tuple(self._simulate(parser, terminal))
+            steps = self._stacks.steps(parser, terminal)
+            known = self._closings[key] = tuple(closing for one, node in steps for closing in self._simulate(node, one))
         return known
 
     def _simulate(self, parser: int, terminal: int) -> Iterable[Closing]:
@@ -245,11 +251,12 @@ class _SiteParser:
 
 
 class _Run:
-    """An LR parse with spans: a stack of (state, start, end) and the sites closed so far."""
+    """An LR parse with spans: a stack of (state, start, end), its node, and the sites closed so far."""
 
-    def __init__(self, tables: _PlainParser, names: tuple[str, ...]) -> None:
-        self._tables, self._names = tables, names
+    def __init__(self, tables: _PlainParser, names: tuple[str, ...], stacks: LinearStacks, node: int) -> None:
+        self._tables, self._names, self._stacks = tables, names, stacks
         self.stack: list[tuple[int, int, int]] = [(0, 0, 0)]
+        self.node = node
         self.sites: list[Site] = []
 
     @property
@@ -259,17 +266,27 @@ class _Run:
 
     def fork(self) -> _Run:
         """The same stack with no sites yet."""
-        other = _Run(self._tables, self._names)
+        other = _Run(self._tables, self._names, self._stacks, self.node)
         other.stack = list(self.stack)
         return other
 
     def shift(self, terminal: int, start: int, end: int) -> None:
-        """Do the reductions before a terminal, then shift it."""
-        self.reduce(terminal)
-        self.stack.append((self._tables.shift(self.state, terminal), start, end))
+        """Read a terminal; what a line break brings in besides has no text."""
+        for one, _ in self._stacks.steps(self.node, terminal):
+            self._reduce(one)
+            self.stack.append((self._tables.shift(self.state, one), start, end))
+            start = end
+        (self.node,) = self._stacks.shift(self.node, terminal)
 
-    def reduce(self, terminal: int) -> bool:
-        """Do all reductions before a terminal; whether it can then be shifted."""
+    def look_ahead(self, terminal: int) -> None:
+        """Close what a terminal closes that comes next; nothing is read after that."""
+        here = self.stack[-1][2]
+        for one, _ in self._stacks.steps(self.node, terminal):
+            self._reduce(one)
+            self.stack.append((self._tables.shift(self.state, one), here, here))
+
+    def _reduce(self, terminal: int) -> None:
+        """Do all reductions before a terminal."""
         tables = self._tables
         while (production := tables.reduction(self.state, terminal)) >= 0:
             length = tables.length[production]
@@ -280,13 +297,6 @@ class _Run:
             if tables.boundary[production] >= 0:
                 self.sites.append(Site(self._names[tables.boundary[production]], start, end))
             self.stack.append((tables.goto(self.state, production), start, end))
-        return tables.shift(self.state, terminal) >= 0
-
-    def acceptable(self, candidates: int, num_terminals: int) -> Iterable[int]:
-        """The terminals among `candidates` that can come next."""
-        for terminal in _bits(candidates & ((1 << num_terminals) - 1)):
-            if self.fork().reduce(terminal):
-                yield terminal
 
 
 class _PlainParser:

@@ -12,13 +12,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from smcdsl.automaton.tables import LexerTables, ParserTables
+from smcdsl.automaton.layout import CLOSED, DEDENTED, INDENTED, OPENED, STATE_BITS
+from smcdsl.automaton.tables import LayoutTables, LexerTables, ParserTables
 
 BOTTOM = -1
 
 
 class LinearStacks:
     """Interned stacks of a deterministic parser. Node n is `state[n]` on top of `parent[n]`; node 0 is the first."""
+
+    line_breaks = 0
+    """Bitmask of the terminals that are line breaks with a column."""
 
     def __init__(self, lexer: LexerTables, parser: ParserTables) -> None:
         self.lexer, self.parser = lexer, parser
@@ -53,6 +57,14 @@ class LinearStacks:
                     base = self.push(base, state)
             known = self._shifts[key] = (base,) if target >= 0 else ()
         return known
+
+    def steps(self, node: int, terminal: int) -> list[tuple[int, int]]:
+        """What the parser shifts for a terminal: (terminal, node before it)."""
+        return [(terminal, node)]
+
+    def in_brackets(self, node: int) -> bool:
+        """Whether line breaks are passed over."""
+        return False
 
     def acceptable(self, node: int) -> int:
         """Bitmask of the terminals that can be shifted next, ignored ones included."""
@@ -94,6 +106,122 @@ class LinearStacks:
                 else:
                     node = self.parent[node]
             pushed.append(tables.goto(pushed[-1] if pushed else self.state[node], tables.lhs[production]))
+
+
+class IndentedStacks(LinearStacks):
+    """Stacks of a parser whose line breaks bring indents and dedents: `column[n]` of a block that node n begins."""
+
+    def __init__(self, lexer: LexerTables, parser: ParserTables, layout: LayoutTables) -> None:
+        self._columns: list[int] = layout.column.tolist()
+        self._access: list[int] = layout.access.tolist()
+        self._indent, self._dedent, self._most = layout.numbers.tolist()
+        self._end = parser.shift.shape[1] - 1
+        self._blocks: dict[tuple[int, int], int] = {}
+        self._frame: list[int] = []
+        self.column: list[int] = []
+        self.line_breaks = sum(1 << terminal for terminal, column in enumerate(self._columns) if column >= 0)
+        super().__init__(lexer, parser)
+
+    def push(self, node: int, state: int, column: int = -1) -> int:
+        """The stack with `state` on top of `node`; with `column` a block begins."""
+        key = (node, state | (column + 1) << STATE_BITS)
+        known = self._nodes.get(key)
+        if known is None:
+            known = self._nodes[key] = len(self.state)
+            self.parent.append(node)
+            self.state.append(state)
+            self.column.append(column)
+            self._frame.append(self._frame_after(node, known, self._access[state]))
+        return known
+
+    def _frame_after(self, node: int, new: int, access: int) -> int:
+        """The node of the innermost open bracket or block, -1 for none."""
+        if access in (OPENED, INDENTED):
+            return new
+        frame = self._frame[node] if node >= 0 else -1
+        return self._frame[self.parent[frame]] if frame >= 0 and access in (CLOSED, DEDENTED) else frame
+
+    def in_brackets(self, node: int) -> bool:
+        """Whether line breaks are passed over."""
+        frame = self._frame[node]
+        return frame >= 0 and self._access[self.state[frame]] == OPENED
+
+    def steps(self, node: int, terminal: int) -> list[tuple[int, int]]:
+        """What the parser shifts for a terminal: (terminal, node before it); nothing where it is passed over."""
+        if terminal == self._end and not self.in_brackets(node):
+            return [*self._dedents(node, 0), (terminal, self._after(self._dedents(node, 0), node))]
+        column = self._columns[terminal]
+        if column < 0:
+            return [(terminal, node)]
+        if self.in_brackets(node):
+            return []
+        found = [(terminal, node)]
+        after = self._one(node, terminal)
+        if after >= 0:
+            level = self._level(after)
+            if column > level:
+                found.append((self._indent, after))
+            else:
+                found += self._dedents(after, column)
+        return found
+
+    def shift(self, node: int, terminal: int) -> tuple[int, ...]:
+        """The node after `terminal` and what its column brings, as a sequence of one or none."""
+        column = self._columns[terminal]
+        if column < 0:
+            return super().shift(node, terminal)
+        if self.in_brackets(node):
+            return (node,)
+        after = self._one(node, terminal) if column <= self._most else -1
+        if after >= 0 and column > self._level(after):
+            base, pushed, target = self._settle(after, self._indent)
+            for state in pushed:
+                base = self.push(base, state)
+            return (self.push(base, target, column),) if target >= 0 else ()
+        while after >= 0 and column < self._level(after):
+            after = self._one(after, self._dedent)
+        return (after,) if after >= 0 and column == self._level(after) else ()
+
+    def acceptable(self, node: int) -> int:
+        """Bitmask of the terminals that can be shifted next, ignored ones included."""
+        known = self._accepted.get(node)
+        if known is None:
+            known = super().acceptable(node) & ~self.line_breaks & ~(1 << self._end)
+            for terminal in _bits(self.line_breaks):
+                if self.shift(node, terminal):
+                    known |= 1 << terminal
+            last = self._after(self._dedents(node, 0), node)
+            if last >= 0 and self._settle(last, self._end)[2] >= 0:
+                known |= 1 << self._end
+            self._accepted[node] = known
+        return known
+
+    def of_stacks(self, stacks: Stacks) -> int:
+        """The number of a stack given as the one pair (column and LR state, stacks below)."""
+        ((content, below),) = stacks
+        column, state = (content >> STATE_BITS) - 1, content & ((1 << STATE_BITS) - 1)
+        return self.push(self.of_stacks(below) if below else BOTTOM, state, column)
+
+    def _level(self, node: int) -> int:
+        """The column of the innermost block."""
+        frame = self._frame[node]
+        return self.column[frame] if frame >= 0 else 0
+
+    def _one(self, node: int, terminal: int) -> int:
+        """The node after one terminal that is no indent, -1 if it cannot be shifted."""
+        after = LinearStacks.shift(self, node, terminal)
+        return after[0] if after else -1
+
+    def _dedents(self, node: int, column: int) -> list[tuple[int, int]]:
+        """The dedents that end the blocks deeper than a column, each with the node before it."""
+        found = []
+        while node >= 0 and not self.in_brackets(node) and column < self._level(node):
+            found.append((self._dedent, node))
+            node = self._one(node, self._dedent)
+        return found
+
+    def _after(self, steps: list[tuple[int, int]], node: int) -> int:
+        return self._one(steps[-1][1], steps[-1][0]) if steps else node
 
 
 Stacks = frozenset[tuple[int, "Stacks"]]

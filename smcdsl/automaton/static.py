@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from smcdsl.automaton import layout
 from smcdsl.automaton.layout import CONFLICT
 from smcdsl.automaton.pools import Pools
-from smcdsl.automaton.tables import AutomatonTables, LexerTables, ParserTables, RegularTables
+from smcdsl.automaton.tables import AutomatonTables, LayoutTables, LexerTables, ParserTables, RegularTables
 
 _MARKERS_IN_A_ROW = 3
 
@@ -19,8 +19,12 @@ def set_tables(pools: Pools, tables: AutomatonTables, following: bytes) -> int:
     assert lexer is not None
     assert parser is not None
     _set_lexer(pools, lexer)
-    _set_parser(pools, lexer, parser)
-    _set_borders(pools, lexer, parser)
+    lines = np.zeros(0, dtype=np.int64)
+    if tables.layout is not None:
+        lines = np.flatnonzero(tables.layout.column >= 0)
+        _set_layout(pools, tables.layout)
+    _set_parser(pools, lexer, parser, lines)
+    _set_borders(pools, lexer, parser, lines)
     if tables.filter is not None:
         pools.set(layout.FILTER_NEXT, tables.filter.next_state)
         pools.set(layout.FILTER_ACCEPTS, tables.filter.accepting.astype(np.uint8))
@@ -105,7 +109,7 @@ def _set_lexer(pools: Pools, lexer: LexerTables) -> None:
     pools.table[layout.NUM_LEXER_STATES] = len(lexer.next_state)
 
 
-def _set_parser(pools: Pools, lexer: LexerTables, parser: ParserTables) -> None:
+def _set_parser(pools: Pools, lexer: LexerTables, parser: ParserTables, lines: NDArray[np.int64]) -> None:
     states, terminals = parser.shift.shape
     counts = np.diff(parser.first_reduce.astype(np.int64)).reshape(states, terminals)
     first = parser.first_reduce[:-1].reshape(states, terminals)
@@ -123,7 +127,9 @@ def _set_parser(pools: Pools, lexer: LexerTables, parser: ParserTables) -> None:
     pools.set(layout.LENGTH, parser.length)
     pools.set(layout.START_OF, parser.start_of)
     pools.set(layout.POSSIBLE, parser.possible)
-    pools.set(layout.SHIFTABLE, _packed(parser.shift >= 0, words) | lexer.ignored)
+    at_once = parser.shift >= 0
+    at_once[:, lines] = False  # whether a line break fits, the stack tells
+    pools.set(layout.SHIFTABLE, _packed(at_once, words) | lexer.ignored)
     pools.table[layout.NUM_STATES] = states
     pools.table[layout.NUM_TERMINALS] = terminals
     pools.table[layout.NUM_WORDS] = words
@@ -131,7 +137,16 @@ def _set_parser(pools: Pools, lexer: LexerTables, parser: ParserTables) -> None:
     pools.table[layout.NUM_MODES] = parser.start_of.shape[1]
 
 
-def _set_borders(pools: Pools, lexer: LexerTables, parser: ParserTables) -> None:
+def _set_layout(pools: Pools, tables: LayoutTables) -> None:
+    pools.set(layout.COLUMN, tables.column)
+    pools.set(layout.ACCESS, tables.access)
+    pools.table[layout.HAS_LINES] = 1
+    indent, dedent, most = tables.numbers.tolist()
+    pools.table[layout.INDENT], pools.table[layout.DEDENT] = indent, dedent
+    pools.table[layout.MOST_COLUMNS] = most
+
+
+def _set_borders(pools: Pools, lexer: LexerTables, parser: ParserTables, lines: NDArray[np.int64]) -> None:
     """What may stand between two lexemes: markers, ends, and where the next lexeme begins."""
     terminals, modes = parser.shift.shape[1], parser.start_of.shape[1]
     words = lexer.alive.shape[1]
@@ -141,7 +156,10 @@ def _set_borders(pools: Pools, lexer: LexerTables, parser: ParserTables) -> None
         follows[terminal] = np.bitwise_or.reduce(parser.possible[targets], axis=0, initial=0) | lexer.ignored
     follows_bits = _bits(follows, 64 * words)
     ignored = _bits(lexer.ignored.reshape(1, -1), 64 * words)[0]
-    follows[ignored] = ~np.uint64(0)
+    # After a line break comes whatever its column brings in.
+    passed_over = ignored.copy()
+    passed_over[lines] = True
+    follows[passed_over] = ~np.uint64(0)
     pools.set(layout.FOLLOWS, follows)
     chains = _chains(parser.markers.tolist(), follows_bits, modes)
     modes_of = _modes_of_terminals(lexer, terminals)
@@ -157,7 +175,7 @@ def _set_borders(pools: Pools, lexer: LexerTables, parser: ParserTables) -> None
                 last = chain[-1] if chain else terminal
                 if chain and not ignored[terminal] and not follows_bits[terminal, chain[0]]:
                     continue
-                if not chain and ignored[terminal]:
+                if not chain and passed_over[terminal]:
                     begins = starts[mode]
                 else:
                     begins = np.unique(parser.start_of[shiftable[last], target])

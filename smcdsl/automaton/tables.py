@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-FORMAT = 5
+FORMAT = 6
 """Raised whenever the meaning of a stored array changes."""
 
 
@@ -67,6 +67,14 @@ class ParserTables(NamedTuple):
     markers: NDArray[np.int32]  # (modes,) terminal that enters the mode, or -1; the next number leaves it
 
 
+class LayoutTables(NamedTuple):
+    """Significant indentation: line breaks are one terminal a column."""
+
+    column: NDArray[np.int32]  # (T,) column of the next line, -1 for terminals that are no line break
+    access: NDArray[np.uint8]  # (R,) what an LR state was entered by: 1 a bracket, 2 its end, 3 indent, 4 dedent
+    numbers: NDArray[np.int32]  # (3,) the terminals indent and dedent; the deepest column outside brackets
+
+
 class RegularTables(NamedTuple):
     """A minimal automaton of the whole language; state 0 is dead."""
 
@@ -88,6 +96,8 @@ class AutomatonTables(NamedTuple):
     """Whether lexemes can always be kept apart, so that a mask needs no search."""
     filter: RegularTables | None
     """A regular language that texts must be in besides, where the grammar is not regular."""
+    layout: LayoutTables | None
+    """Significant indentation, for deterministic parsers."""
     token_limit: tuple[int, int]
     """Least and most tokens; most is -1 without a bound."""
     boundaries: tuple[str, ...]
@@ -107,6 +117,7 @@ _PARTS: dict[str, Any] = {
     "lexer": LexerTables,
     "parser": ParserTables,
     "filter": RegularTables,
+    "layout": LayoutTables,
     "leaves": RegularTables,
 }
 _PLAIN = (

@@ -13,6 +13,7 @@ from typing import TypeVar
 
 from smcdsl.compiler import mistakes
 from smcdsl.compiler.dfa import DEFAULT_STATE_LIMIT, NotRegular, TooLarge, from_expression
+from smcdsl.compiler.forms import layout_terminals
 from smcdsl.compiler.languages import (
     ANALYSIS_LIMIT,
     Language,
@@ -157,7 +158,7 @@ def part_of_pattern(pattern: Pattern, start: int, end: int) -> Span | None:
 
 def undefined_rules(grammar: Grammar) -> list[Diagnostic]:
     """E0401 for each reference to nothing."""
-    known = {*grammar.rules, *grammar.terminals}
+    known = {*grammar.rules, *grammar.terminals, *layout_terminals(grammar)}
     missing = [r for body in grammar.rules.values() for r in references(body) if r.name not in known]
     if grammar.start not in known:
         missing.append(Reference((grammar.start,), span=grammar.span))
@@ -168,7 +169,7 @@ def undefined_rules(grammar: Grammar) -> list[Diagnostic]:
 
 def unfinished_rules(grammar: Grammar) -> list[Diagnostic]:
     """E0402 for rules all of whose alternatives need the rule again; only where the circle is, not where it is used."""
-    finishing: set[str] = {*grammar.terminals}
+    finishing: set[str] = {*grammar.terminals, *layout_terminals(grammar)}
     users: dict[str, list[str]] = {}
     for name, body in grammar.rules.items():
         for reference in references(body):

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from smcdsl.automaton.tables import (
     FORMAT,
     AutomatonTables,
+    LayoutTables,
     LexerTables,
     ParserTables,
     RegularTables,
@@ -32,7 +33,7 @@ from smcdsl.automaton.tables import (
 )
 from smcdsl.compiler import mistakes
 from smcdsl.compiler.analyze import check_grammar, not_restrictable, too_large
-from smcdsl.compiler.bnf import useful, without_empty, without_unit_cycles
+from smcdsl.compiler.bnf import ContextFree, useful, without_empty, without_unit_cycles
 from smcdsl.compiler.dfa import (
     Dfa,
     NotRegular,
@@ -43,11 +44,12 @@ from smcdsl.compiler.dfa import (
     intersect,
     is_empty,
 )
-from smcdsl.compiler.forms import FormBuilder, Forms, NotContextFree, parts_of, regular_rules
+from smcdsl.compiler.forms import FormBuilder, Forms, NotContextFree, layout_terminals, parts_of, regular_rules
+from smcdsl.compiler.indentation import Layout, layout_fault, with_columns
 from smcdsl.compiler.lalr import LalrTables, lalr
 from smcdsl.compiler.lexer import LexerStart, bit_rows, build_lexer
 from smcdsl.compiler.product import intersect_rules, without_restrictions
-from smcdsl.compiler.separation import is_separable
+from smcdsl.compiler.separation import ends_before, is_separable
 from smcdsl.compiler.site_rules import Automata, SiteRules
 from smcdsl.compiler.trie import build_trie
 from smcdsl.errors import CompileError, Diagnostic
@@ -234,6 +236,7 @@ class _Assembly:
             deterministic=parsed.deterministic,
             separable=parsed.separable,
             filters=None if filters is None else RegularTables(filters.next_state, filters.accepting),
+            layout=parsed.layout,
             parser_tells_sites=parsed.deterministic and plain.lexing != "scannerless",
             forms=forms,
         )
@@ -248,6 +251,7 @@ class _Assembly:
         deterministic: bool = True,
         separable: bool = True,
         filters: RegularTables | None = None,
+        layout: LayoutTables | None = None,
         parser_tells_sites: bool = False,
         forms: Forms | None = None,
     ) -> AutomatonTables:
@@ -264,6 +268,7 @@ class _Assembly:
             deterministic=deterministic,
             separable=separable,
             filter=filters and plain_arrays(filters),
+            layout=layout and plain_arrays(layout),
             token_limit=whole.token_limit,
             boundaries=self.grammar.boundaries,
             sites=sites,
@@ -360,6 +365,8 @@ class _Parsed:
             return
         tables = lalr(cfg)
         self.deterministic = not tables.conflicts()
+        self.layout: LayoutTables | None = None
+        self._layout = self._layout_of(grammar, cfg)
         accepts_empty = False
         if not self.deterministic:
             positive, accepts_empty = without_empty(cfg)
@@ -367,6 +374,34 @@ class _Parsed:
             tables = lalr(cfg)
         self.cfg = cfg
         self._build(tables, accepts_empty, grammar)
+
+    def _layout_of(self, grammar: Grammar, cfg: ContextFree) -> Layout | None:
+        """The numbers of an indenter's terminals.
+
+        Raises:
+            CompileError: E0423, the rules do not keep blocks and brackets in order, or have LALR conflicts.
+        """
+        indenter = grammar.indenter
+        if indenter is None:
+            return None
+        known = {name: number for number, name in enumerate(cfg.terminals)}
+        missing = [name for name in layout_terminals(grammar) if name not in known]
+        if missing:
+            raise CompileError(mistakes.bad_layout(f"`{missing[0]}` is in no rule", grammar.span))
+        layout = Layout(
+            known[indenter.newline],
+            known[indenter.indent],
+            known[indenter.dedent],
+            tuple(known[name] for name in indenter.opens),
+            tuple(known[name] for name in indenter.closes),
+            indenter.tab,
+        )
+        fault = layout_fault(cfg, layout)
+        if not fault and not self.deterministic:
+            fault = "its rules have LALR(1) conflicts"
+        if fault:
+            raise CompileError(mistakes.bad_layout(fault, grammar.span))
+        return layout
 
     def _winnable(self) -> set[int]:
         """Terminals that some lexeme can be: under longest match a terminal may never win."""
@@ -400,16 +435,23 @@ class _Parsed:
         if accepts_empty:
             self.parser.shift[0, tables.end] = 0
             self.parser.possible[0, tables.end >> 6] |= np.uint64(1 << (tables.end & 63))
+        line_break = None if self._layout is None else self._layout.newline
         self.separable = self._always_shiftable(tables) and is_separable(
-            self.cfg, self.lexer, numbers, forms.ignored, self.modes
+            self.cfg, self.lexer, numbers, forms.ignored, self.modes, line_break
         )
+        if self._layout is not None:
+            ends = ends_before(self.lexer, numbers, forms.ignored, self.modes, self._layout.newline)
+            widened = with_columns(self.lexer, self.parser, self._layout, ends)
+            self.lexer, self.parser, self.layout = widened.lexer, widened.parser, widened.layout
+            self.separable = self.separable and widened.separable
 
     def _competing(self, tables: LalrTables, state: int, mode: int) -> frozenset[int]:
         """Terminals that take part in a lexeme which begins in an LALR state."""
         members = {terminal for terminal, owner in self.modes.items() if owner == mode}
         if self.forms.contextual[mode]:
             wanted = tables.acceptable(state)
-            members = {t for t in members if wanted >> t & 1 or t in self.forms.ignored}
+            passed_over = {*self.forms.ignored, *((self._layout.newline,) if self._layout else ())}
+            members = {t for t in members if wanted >> t & 1 or t in passed_over}
         return frozenset(members)
 
     def _always_shiftable(self, tables: LalrTables) -> bool:

@@ -11,9 +11,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from itertools import product
 
+from smcdsl.compiler import mistakes
 from smcdsl.compiler.bnf import ContextFree, Production, Rhs
 from smcdsl.compiler.dfa import Dfa, difference, from_bytes, from_expression
 from smcdsl.compiler.lexer import LexicalTerminal
+from smcdsl.errors import CompileError
 from smcdsl.program.grammar import (
     Alternatives,
     Automaton,
@@ -41,6 +43,11 @@ class NotContextFree(Exception):
     def __init__(self, expression: GrammarExpression) -> None:
         super().__init__("only regular parts can be restricted inside a recursive grammar")
         self.expression = expression
+
+
+def layout_terminals(grammar: Grammar) -> tuple[str, ...]:
+    """The terminals that a grammar's indenter makes."""
+    return (grammar.indenter.indent, grammar.indenter.dedent) if grammar.indenter else ()
 
 
 @dataclass
@@ -148,6 +155,8 @@ class FormBuilder:
             case Reference():
                 if expression.name in scope.grammar.terminals:
                     return [(self._terminal(scope, expression.name),)]
+                if expression.name in layout_terminals(scope.grammar):
+                    return [(self.without_text(scope.prefix, expression.name),)]
                 return [(~self._rule(scope, expression.name),)]
             case Concatenation(items):
                 return self._sequence(scope, _grouped(items, scope, Concatenation))
@@ -230,6 +239,13 @@ class FormBuilder:
             self.lexical.append(LexicalTerminal(number, dfa, scope.mode, terminal.priority, terminal.order))
         return self._known[key]
 
+    def without_text(self, prefix: str, name: str) -> int:
+        """A terminal that no text is: what indentation puts between lexemes."""
+        key = (prefix, "without text", name)
+        if key not in self._known:
+            self._known[key] = self._new_terminal(prefix + name)
+        return self._known[key]
+
     def _regular(self, scope: _Scope, expression: GrammarExpression) -> list[Rhs]:
         """A regular part as a terminal; the empty text, if in it, as an alternative of its own."""
         key = (scope.prefix, "regular", expression)
@@ -253,6 +269,8 @@ class FormBuilder:
         key = ("embedded", grammar.name, id(grammar))
         if grammar.conditions or grammar.filters:
             raise NotContextFree(Embedded(grammar, span=grammar.span))
+        if grammar.indenter is not None:
+            raise CompileError(mistakes.indented_part(grammar.name, grammar.span))
         if key not in self._known:
             mode = scope.mode if grammar.lexing == "scannerless" else len(self.exclusive)
             pending, self._pending = self._pending, []

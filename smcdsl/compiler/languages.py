@@ -190,6 +190,8 @@ class ScannerlessLanguage:
             return self.whole.accepts(text.encode())
         if self.restriction is not None and not self.restriction.accepts(text.encode()):
             return False
+        if self.grammar.indenter is not None:
+            return None
         return grammar_accepts(self.plain, text)
 
     def can_contain(self, text: str) -> bool | None:

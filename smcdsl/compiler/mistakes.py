@@ -31,6 +31,26 @@ def never_finishes(name: str, span: Span | None) -> Diagnostic:
     )
 
 
+def bad_layout(reason: str, span: Span | None) -> Diagnostic:
+    """E0423: an indenter whose line breaks, blocks and brackets the rules do not keep in order."""
+    return Diagnostic(
+        "E0423",
+        f"this grammar cannot be indented: {reason}",
+        _at(span, ""),
+        help="write blocks as `NEWLINE INDENT line+ DEDENT`, lines that end with NEWLINE, and brackets in one rule",
+    )
+
+
+def indented_part(name: str, span: Span | None) -> Diagnostic:
+    """E0423: a grammar with significant indentation as a part of another."""
+    return Diagnostic(
+        "E0423",
+        f"grammar `{name}` has an indenter, so it cannot be a part of another grammar",
+        _at(span, ""),
+        help="use it for the whole hole",
+    )
+
+
 def empty(span: Span | None, label: str, others: Sequence[tuple[Span, str]] = ()) -> Diagnostic:
     """E0403: the language is empty; `label` says why."""
     return Diagnostic("E0403", "no text can match this grammar", _at(span, label, others))

@@ -1,8 +1,8 @@
 """Can lexemes always be kept apart? Then whether a lexed text can be completed shows without a search.
 
 Longest match may make two terminals that the parser wants side by side impossible: the text of the second
-would prolong the first. It is possible if some byte both ends the first lexeme for good and begins the second, or
-begins something ignored that a text of the second can follow.
+would prolong the first. It is possible if from everywhere inside the first the lexeme can go on to where some byte
+both ends it for good and begins the second, or begins something ignored that a text of the second can follow.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from smcdsl.compiler.bnf import ContextFree, nullable
 def adjacent_terminals(grammar: ContextFree) -> dict[int, set[int]]:
     """Per terminal those that can follow it in a sentential form of the grammar."""
     empty = nullable(grammar)
-    firsts = _ends(grammar, empty, last=False)
-    lasts = _ends(grammar, empty, last=True)
+    firsts = ends(grammar, empty, last=False)
+    lasts = ends(grammar, empty, last=True)
     pairs: dict[int, set[int]] = {t: set() for t in range(len(grammar.terminals))}
     for production in grammar.productions:
         rhs = production.rhs
@@ -31,27 +31,32 @@ def adjacent_terminals(grammar: ContextFree) -> dict[int, set[int]]:
     return pairs
 
 
-def _ends(grammar: ContextFree, empty: set[int], *, last: bool) -> list[set[int]]:
+def ends(grammar: ContextFree, empty: set[int], *, last: bool) -> list[set[int]]:
     """Per nonterminal the terminals with which its texts may begin (end, if `last`)."""
-    ends: list[set[int]] = [set() for _ in grammar.nonterminals]
+    result: list[set[int]] = [set() for _ in grammar.nonterminals]
     changed = True
     while changed:
         changed = False
         for production in grammar.productions:
-            found = ends[production.lhs]
+            found = result[production.lhs]
             before = len(found)
             for symbol in reversed(production.rhs) if last else production.rhs:
-                found |= ends[~symbol] if symbol < 0 else {symbol}
+                found |= result[~symbol] if symbol < 0 else {symbol}
                 if symbol >= 0 or ~symbol not in empty:
                     break
             changed = changed or len(found) > before
-    return ends
+    return result
 
 
 def is_separable(
-    grammar: ContextFree, lexer: LexerTables, starts: list[int], ignored: set[int], modes: dict[int, int]
+    grammar: ContextFree,
+    lexer: LexerTables,
+    starts: list[int],
+    ignored: set[int],
+    modes: dict[int, int],
+    line_break: int | None = None,
 ) -> bool:
-    """Whether any two adjacent terminals of an exclusive mode can be kept apart, whatever the lexemes.
+    """Whether any two adjacent terminals of an exclusive mode can be kept apart, wherever in the first one is.
 
     Args:
         grammar: without useless symbols and without terminals that no lexeme can be.
@@ -59,13 +64,14 @@ def is_separable(
         starts: its start states.
         ignored: ignored terminals.
         modes: mode of each terminal with texts.
+        line_break: a terminal that may stand before any other as well; what may stand after it, see `ends_before`.
     """
     pairs = adjacent_terminals(grammar)
     checker = _Checker(lexer, starts, ignored, modes)
     used = {terminal for terminal, mode in modes.items() if lexer.exclusive[mode] and terminal not in ignored}
-    for terminal in used:
-        followers = {u for u in pairs.get(terminal, set()) if modes.get(u) == modes[terminal]}
-        if not all(checker.apart(terminal, follower) for follower in followers):
+    for terminal in used - {line_break}:
+        wanted = pairs.get(terminal, set()) | (set() if line_break is None else {line_break})
+        if not all(checker.apart(terminal, u) for u in wanted if modes.get(u) == modes[terminal]):
             return False
     return all(
         checker.apart(terminal, follower)
@@ -73,6 +79,20 @@ def is_separable(
         for follower in used
         if modes[follower] == modes[terminal]
     )
+
+
+def ends_before(
+    lexer: LexerTables, starts: list[int], ignored: set[int], modes: dict[int, int], terminal: int
+) -> list[NDArray[np.bool_]]:
+    """For each terminal that may come after `terminal`: (S,) where a lexeme of `terminal` can end just before it."""
+    checker = _Checker(lexer, starts, ignored, modes)
+    followers = {u for u, mode in modes.items() if mode == modes[terminal] and u not in ignored and u != terminal}
+    found: dict[bytes, NDArray[np.bool_]] = {}
+    for follower in followers:
+        good = np.zeros(len(lexer.next_state), dtype=np.bool_)
+        good[checker.good_ends(terminal, follower)] = True
+        found[good.tobytes()] = good
+    return list(found.values())
 
 
 class _Checker:
@@ -83,10 +103,18 @@ class _Checker:
         self._after_ignored: dict[int, NDArray[np.bool_]] = {}
 
     def apart(self, terminal: int, follower: int) -> bool:
-        """Whether every lexeme of `terminal` can be followed by one of `follower`."""
+        """Whether a lexeme of `terminal`, wherever it is, can end where one of `follower` can follow."""
+        states, good = self._ending(terminal), self.good_ends(terminal, follower)
+        if len(good) == len(states):
+            return True
+        inside = self._alive(np.arange(len(self.lexer.alive), dtype=np.int32), terminal)
+        return bool(self._reaching(good)[inside].all())
+
+    def good_ends(self, terminal: int, follower: int) -> NDArray[np.int64]:
+        """The states in which a lexeme of `terminal` ends for good with some byte that `follower` can begin with."""
         states = self._ending(terminal)
         direct = self.dead[states] @ self.first_bytes(follower)
-        return bool((direct | (self.dead[states] @ self._by_way_of_ignored(follower))).all())
+        return states[direct | (self.dead[states] @ self._by_way_of_ignored(follower))]
 
     def first_bytes(self, terminal: int) -> NDArray[np.bool_]:
         """(256,) bytes with which a lexeme of the terminal may begin, from every start that knows it."""

@@ -4,6 +4,7 @@
     // smcdsl: boundaries clause column table
     // smcdsl: grammar select(schema: sqlite | json = null) specialize smcdsl.potentials.sql:specialize
     // smcdsl: doc select One SELECT statement.
+    // smcdsl: indenter newline=_NEWLINE indent=_INDENT dedent=_DEDENT open=LPAR,LSQB close=RPAR,RSQB tab=8
 
 Reading it runs nothing.
 """
@@ -17,7 +18,7 @@ from dataclasses import dataclass, field
 
 from smcdsl.errors import CompileError, Source, Span
 from smcdsl.notations import mistakes
-from smcdsl.program.grammar import Lexing
+from smcdsl.program.grammar import Indenter, Lexing
 from smcdsl.program.types import Parameter, parse_type
 
 
@@ -42,6 +43,8 @@ class LarkHeader:
     boundaries: tuple[str, ...] | None = None
     grammars: tuple[GrammarDeclaration, ...] = ()
     docs: Mapping[str, str] = field(default_factory=dict)
+    indenter: Indenter | None = None
+    indenter_span: Span | None = field(default=None, repr=False, compare=False)
 
     def grammar(self, name: str) -> GrammarDeclaration | None:
         """The declaration of grammar `name`."""
@@ -51,6 +54,7 @@ class LarkHeader:
 _LINE = re.compile(r"^[ \t]*//[ \t]*smcdsl:[ \t]*(?P<word>\S*)[ \t]*(?P<rest>.*?)[ \t\r]*$", re.MULTILINE)
 _GRAMMAR = re.compile(r"(?P<name>\w+)\s*(?:\((?P<parameters>.*)\))?\s*(?:\bspecialize\s+(?P<specialize>[\w.]+:\w+))?")
 _PARAMETER = re.compile(r"\s*(?P<name>\w+)\s*:\s*(?P<type>[^=]+?)\s*(?:=\s*(?P<default>.+?))?\s*")
+_INDENTER_KEYS = ("newline", "indent", "dedent", "open", "close", "tab")
 _WORDS = {"null": None, "true": True, "false": False}
 
 
@@ -65,6 +69,8 @@ def read_header(text: str, name: str = "<lark>") -> LarkHeader:
     boundaries: tuple[str, ...] | None = None
     grammars: list[GrammarDeclaration] = []
     docs: dict[str, str] = {}
+    indenter: Indenter | None = None
+    indenter_span: Span | None = None
     problems = []
     for line in _LINE.finditer(text):
         span = Span(source, line.start("word"), max(line.end("rest"), line.end("word")))
@@ -81,13 +87,34 @@ def read_header(text: str, name: str = "<lark>") -> LarkHeader:
             elif word == "doc":
                 subject, _, doc = rest.partition(" ")
                 docs[subject] = " ".join(filter(None, (docs.get(subject), doc.strip())))
+            elif word == "indenter":
+                indenter, indenter_span = _indenter(rest), span
             else:
-                raise ValueError("expected `lexing`, `boundaries`, `grammar` or `doc`")
+                raise ValueError("expected `lexing`, `boundaries`, `grammar`, `indenter` or `doc`")
         except ValueError as error:
             problems.append(mistakes.bad_header(str(error), span))
     if problems:
         raise CompileError(problems)
-    return LarkHeader(lexing, boundaries, tuple(grammars), docs)
+    return LarkHeader(lexing, boundaries, tuple(grammars), docs, indenter, indenter_span)
+
+
+def _indenter(text: str) -> Indenter:
+    found: dict[str, str] = {}
+    for part in text.split():
+        key, equals, value = part.partition("=")
+        if key not in _INDENTER_KEYS or not equals or not value or key in found:
+            raise ValueError(f"expected `indenter` with {', '.join(f'`{k}=`' for k in _INDENTER_KEYS)}, not `{part}`")
+        found[key] = value
+    missing = [key for key in ("newline", "indent", "dedent") if key not in found]
+    if missing:
+        raise ValueError(f"`indenter` lacks `{missing[0]}=TERMINAL`")
+    tab = found.get("tab", "8")
+    if not tab.isdecimal() or not 1 <= int(tab) <= 16:
+        raise ValueError(f"`tab={tab}` is not a number of columns from 1 to 16")
+    opens, closes = (tuple(filter(None, found.get(key, "").split(","))) for key in ("open", "close"))
+    if len(opens) != len(closes):
+        raise ValueError("`open=` and `close=` name as many terminals each, in the same order")
+    return Indenter(found["newline"], found["indent"], found["dedent"], opens, closes, int(tab))
 
 
 def _declaration(text: str, span: Span) -> GrammarDeclaration:

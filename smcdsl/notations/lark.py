@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -37,6 +38,7 @@ from smcdsl.program.grammar import (
     Concatenation,
     Grammar,
     GrammarExpression,
+    Indenter,
     LiteralText,
     Pattern,
     Reference,
@@ -74,14 +76,17 @@ def load_lark(
         declared = [
             key for key, definition in builder._definitions.items() if definition.is_term and not definition.tree
         ]
-        if declared:
-            raise CompileError([places.declared(terminal) for terminal in declared])
+        layout = (header.indenter.indent, header.indenter.dedent) if header.indenter else ()
+        if undeclared := [terminal for terminal in declared if terminal not in layout]:
+            raise CompileError([places.declared(terminal) for terminal in undeclared])
         _require_start(start, builder, name)
         terminals, rules, ignored = builder.build().compile([start], set())
     except (LarkError, OSError, RecursionError, AssertionError) as error:
         raise CompileError(places.explain(error)) from error
     _refuse_empty(terminals, places)
-    return _grammar(name, start, header, places, terminals, rules, ignored)
+    defined = {key for key, definition in builder._definitions.items() if definition.is_term and definition.tree}
+    indenter = _used_indenter(header, {terminal.name for terminal in terminals}, defined, set(declared))
+    return _grammar(name, start, header, indenter, places, terminals, rules, ignored)
 
 
 def _require_start(start: str, builder: GrammarBuilder, name: str) -> None:
@@ -89,6 +94,26 @@ def _require_start(start: str, builder: GrammarBuilder, name: str) -> None:
     if start not in rules:
         public = [rule for rule in rules if not rule.startswith("_")]
         raise CompileError(mistakes.missing_start(start, public, name))
+
+
+def _used_indenter(header: LarkHeader, terminals: set[str], defined: set[str], declared: set[str]) -> Indenter | None:
+    """The indenter without brackets that no rule has. Terminals with a text must be defined, the others declared."""
+    indenter, span = header.indenter, header.indenter_span
+    if indenter is None or span is None:
+        return None
+    for name in (indenter.newline, *indenter.opens, *indenter.closes):
+        if name not in terminals | defined:
+            raise CompileError(mistakes.bad_header(f"the grammar has no terminal `{name}`", span))
+    if indenter.newline not in terminals:
+        raise CompileError(mistakes.bad_header(f"`{indenter.newline}` is in no rule", span))
+    for name in (indenter.indent, indenter.dedent):
+        if name not in declared:
+            raise CompileError(mistakes.bad_header(f"`{name}` needs a line `%declare {name}`", span))
+    pairs = [pair for pair in zip(indenter.opens, indenter.closes) if terminals & {*pair}]
+    for name in (name for pair in pairs for name in pair):
+        if name not in terminals:
+            raise CompileError(mistakes.bad_header(f"the other bracket of `{name}` is used, but not `{name}`", span))
+    return replace(indenter, opens=tuple(a for a, _ in pairs), closes=tuple(b for _, b in pairs))
 
 
 def _refuse_empty(terminals: Iterable[TerminalDef], places: _Places) -> None:
@@ -109,6 +134,7 @@ def _grammar(
     name: str,
     start: str,
     header: LarkHeader,
+    indenter: Indenter | None,
     places: _Places,
     terminals: Sequence[TerminalDef],
     rules: Sequence[Rule],
@@ -136,6 +162,7 @@ def _grammar(
         terminals={terminal.name: _terminal(terminal, order, places) for order, terminal in enumerate(ordered)},
         ignored=tuple(dict.fromkeys(ignored)),
         boundaries=boundaries,
+        indenter=indenter,
     )
 
 

@@ -176,6 +176,24 @@ class Terminal:
 
 
 @dataclass(frozen=True)
+class Indenter:
+    """Significant indentation, as lark's `Indenter` after the lexer.
+
+    A line break outside brackets compares the column of the next line with the open ones: a deeper one is followed
+    by `indent`, a shallower one by a `dedent` for each that it closes. Inside brackets line breaks are ignored.
+    """
+
+    newline: str
+    """The terminal of a line break with the blanks of the next line."""
+    indent: str
+    dedent: str
+    opens: tuple[str, ...] = ()
+    closes: tuple[str, ...] = ()
+    tab: int = 8
+    """Columns of a tab."""
+
+
+@dataclass(frozen=True)
 class Grammar:
     """Rules with a start, closed under references.
 
@@ -200,4 +218,6 @@ class Grammar:
     filters: tuple[tuple[GrammarExpression, bool], ...] = ()
     """(regular expression tree, keep): texts must (keep) or must not be in it: compiled `&` and `-`."""
     value_type: Type | None = None
+    indenter: Indenter | None = None
+    """For lexed grammars: its `indent` and `dedent` are in rules and have no definition in `terminals`."""
     span: Span | None = field(default=None, repr=False, compare=False)
