@@ -7,8 +7,9 @@ to the token automaton.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from functools import lru_cache
+from collections.abc import Callable, Hashable, Mapping
+from functools import lru_cache, wraps
+from typing import ParamSpec
 
 import numpy as np
 
@@ -104,6 +105,9 @@ __all__ = [
 ]
 
 
+Arguments = ParamSpec("Arguments")
+
+
 class NotRegular(Exception):
     """An expression is not regular, or not in a way that is recognised; `expression` is the cause."""
 
@@ -134,10 +138,7 @@ def from_expression(
     if isinstance(expression, Automaton):
         return from_automaton(expression)
     if _is_closed(expression):
-        found = _closed_dfa(expression, limit)
-        if isinstance(found, TooLarge):
-            raise TooLarge(found.limit, found.culprit)
-        return found
+        return _closed_dfa(expression, limit)
     nfa = Nfa(limit=4 * limit)
     start = nfa.state()
     rules = rules or {}
@@ -164,15 +165,35 @@ _MOST_CLOSED = 64
 """Longer lists are not worth their hash."""
 
 
-@lru_cache(maxsize=4096)
-def _closed_dfa(expression: GrammarExpression, limit: int) -> Dfa | TooLarge:
-    """Terminals, which grammars share and compile again for every vocabulary; failures are remembered as well."""
+def _remembered(maxsize: int) -> Callable[[Callable[Arguments, Dfa]], Callable[Arguments, Dfa]]:
+    """As `lru_cache`; that an automaton is too large is remembered as well, as it takes the longest to find out."""
+
+    def decorate(make: Callable[Arguments, Dfa]) -> Callable[Arguments, Dfa]:
+        @lru_cache(maxsize=maxsize)
+        def outcome(*args: Hashable, **kwargs: Hashable) -> Dfa | TooLarge:
+            try:
+                return make(*args, **kwargs)  # type: ignore[arg-type]
+            except TooLarge as error:
+                return error.with_traceback(None)
+
+        @wraps(make)
+        def known(*args: Arguments.args, **kwargs: Arguments.kwargs) -> Dfa:
+            found = outcome(*args, **kwargs)  # type: ignore[arg-type]
+            if isinstance(found, TooLarge):
+                raise TooLarge(found.limit, found.culprit)
+            return found
+
+        return known
+
+    return decorate
+
+
+@_remembered(4096)
+def _closed_dfa(expression: GrammarExpression, limit: int) -> Dfa:
+    """Terminals, which grammars share and compile again for every vocabulary."""
     nfa = Nfa(limit=4 * limit)
     start = nfa.state()
-    try:
-        return minimized(nfa, start, Building(nfa, {}, {}, limit).add(expression, start), limit)
-    except TooLarge as error:
-        return error
+    return minimized(nfa, start, Building(nfa, {}, {}, limit).add(expression, start), limit)
 
 
 class Building:
@@ -332,13 +353,13 @@ def has_anchor(tree: Tree) -> bool:
     return isinstance(tree, Anchor) or (isinstance(tree, Repetition) and has_anchor(tree.item))
 
 
-@lru_cache(maxsize=1024)
+@_remembered(1024)
 def pattern_dfa(regex: str, flags: str = "") -> Dfa:
     """The texts that `re.fullmatch` accepts."""
     return from_tree(parse(regex, flags))
 
 
-@lru_cache(maxsize=256)
+@_remembered(256)
 def search_dfa(regex: str, flags: str = "") -> Dfa:
     """The byte strings in which `re.search` finds the pattern, if they are valid UTF-8; anchors see all of it."""
     nfa = Nfa()

@@ -217,6 +217,8 @@ class _Subsets:
             for mask, found in _split_masks(list(by_mask))
         ]
         self.effort -= len(subset) + sum([len(targets) for _, targets in parts])
+        if len(by_mask) > _WIDE:
+            self.effort -= 4 * len(by_mask)
         return parts
 
 
