@@ -99,6 +99,8 @@ class _Run:
 
     def _time(self, language: str, texts: list[Text]) -> dict[str, Any]:
         figures: dict[str, Any] = {}
+        if not {"singles", "batches"} & set(self.options.only):
+            return figures
         ours, peers = self.engines.smcdsl(language), self._peers(language)
         if "singles" in self.options.only:
             singles = measure.singles(ours, peers, texts, self.options.rounds, self.options.budget)

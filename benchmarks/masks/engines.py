@@ -78,19 +78,21 @@ class Smcdsl:
     def forget(self) -> None:
         """Begin again with tables as they are on disk."""
         tables = compile_grammar(self._grammar, self._vocabulary, cache_dir=self._cache)
-        self.automaton = TokenAutomaton(tables, None)
+        self.automaton = TokenAutomaton(tables, None, self._cache)
+
+    def wait(self) -> None:
+        """Until the thread is through that makes ahead what masks are made of, and writes it to disk."""
+        self.automaton._machine.blocks.wait()
 
     def matcher(self) -> Matcher:
-        if hasattr(self.automaton, "mask"):
-            return _SmcdslMatcher(self.automaton)
-        return _SmcdslArrayMatcher(self.automaton)
+        return _SmcdslMatcher(self.automaton)
 
     def batch(self, prefixes: Sequence[Sequence[int]]) -> _SmcdslBatch:
         return _SmcdslBatch(self.automaton, prefixes)
 
 
 class _SmcdslMatcher:
-    def __init__(self, automaton: Any) -> None:
+    def __init__(self, automaton: TokenAutomaton) -> None:
         self._state, self._mask, self._next = automaton.start, automaton.mask, automaton.next
         self._row: Any = None
 
@@ -104,42 +106,21 @@ class _SmcdslMatcher:
         return np.array(self._row)
 
 
-class _SmcdslArrayMatcher:
-    """With calls for many states only."""
-
-    def __init__(self, automaton: TokenAutomaton) -> None:
-        self._automaton, self._states = automaton, np.array([automaton.start])
-        self._rows: Any = None
-
-    def fill(self) -> None:
-        self._rows = self._automaton.masks(self._states)
-
-    def accept(self, token: int) -> None:
-        self._states = self._automaton.advance(self._states, np.array([token]))
-
-    def mask(self) -> Masks:
-        return np.array(self._rows[0])
-
-
 class _SmcdslBatch:
-    def __init__(self, automaton: Any, prefixes: Sequence[Sequence[int]]) -> None:
+    def __init__(self, automaton: TokenAutomaton, prefixes: Sequence[Sequence[int]]) -> None:
         self._automaton = automaton
         states = []
         for prefix in prefixes:
-            state = np.array([automaton.start])
+            state = automaton.start
             for token in prefix:
-                state = automaton.advance(state, np.array([token]))
-            states.append(state[0])
-        self._states = np.array(states)
-        self._out = np.zeros((len(states), automaton.masks(self._states[:1]).shape[1]), dtype=np.uint32)
-        self.gives_rows = hasattr(automaton, "step")
+                state = automaton.next(state, token)
+            states.append(state)
+        self._states = np.array(states, dtype=np.int64)
+        self._out = np.zeros((len(states), -(-automaton.tables.vocab_size // 64)), dtype=np.uint64)
 
     def step(self, tokens: NDArray[np.int64]) -> None:
         self._states = self._automaton.advance(self._states, tokens)
-        if hasattr(self._automaton, "fill"):
-            self._automaton.fill(self._states, self._out)
-        else:
-            self._out = self._automaton.masks(self._states)
+        self._automaton.fill(self._states, self._out)
 
     def step_rows(self, tokens: NDArray[np.int64]) -> None:
         """Take a token each; masks are given as numbers of rows in the automaton's table."""
@@ -301,7 +282,7 @@ class Engines:
         self.vocabulary = vocabulary
         self.missing = [name for name in peers if find_spec(name) is None]
         self.peers = [name for name in peers if name not in self.missing]
-        self._folder = tempfile.TemporaryDirectory(prefix="masks-")
+        self._folder = tempfile.TemporaryDirectory(prefix="masks-", ignore_cleanup_errors=True)
         self.cache = Path(self._folder.name)
         self._tokenizers: dict[str, Any] = {}
         self._file = tokenizer_file
