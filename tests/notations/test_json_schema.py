@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from oracles.json_texts import BYTES, Oracle, accepts, automaton_of, some_texts, spelled
+from oracles.json_texts import BYTES, Oracle, accepts, automaton_of, in_order, some_texts, spelled
 from oracles.work import limited_work
 
 from smcdsl.compiler.dfa import from_expression
@@ -231,6 +231,60 @@ def test_instances_of_real_schemas_are_accepted(part):
         for value in line["instances"]:
             for style in ({"separators": (",", ":")}, {}, {"indent": 2}):
                 assert accepts(automaton, json.dumps(value, ensure_ascii=False, **style)), line["name"]
+
+
+def places(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    """Paths of all values inside a value, itself included."""
+    inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    return [path, *(place for key, each in inner for place in places(each, (*path, key)))]
+
+
+def mutated(value: Any, rng: random.Random) -> Any:
+    """The value with one thing changed, the order of members kept."""
+    value = json.loads(json.dumps(value))
+    path = rng.choice(places(value)[1:] or [()])
+    if not path:
+        return rng.choice([None, 0, "a", [], {}])
+    holder = value
+    for key in path[:-1]:
+        holder = holder[key]
+    key, old = path[-1], holder[path[-1]]
+    match rng.randrange(5):
+        case 0:
+            del holder[key]
+        case 1 if isinstance(holder, list):
+            holder.insert(key, old)
+        case 2 if isinstance(old, dict):
+            old["unlisted"] = 1
+        case 3 if isinstance(old, str):
+            holder[key] = rng.choice([old + "x", old[:-1], "", old.upper(), old + "é" * 60])
+        case 3 if isinstance(old, int | float) and not isinstance(old, bool):
+            holder[key] = rng.choice([-old, old + 1, old * 1000, old + 0.5, 0])
+        case _:
+            holder[key] = rng.choice([None, True, -1, 10**6, 0.5, "", "a", [], {}, [1], {"a": 1}])
+    return value
+
+
+def formats_of(schema: Any) -> set[str]:
+    return set(re.findall(r'"format": "([^"]*)"', json.dumps(schema)))
+
+
+@pytest.mark.parametrize("part", range(5))
+def test_mutated_instances_of_real_schemas_are_judged_as_the_library_does(part):
+    rng = random.Random(part)
+    checked = jsonschema.FormatChecker(["date", "uuid", "ipv4", "ipv6"])  # others need packages of their own
+    schemas = [line for line in own_schemas() if formats_of(line["schema"]) <= checked.checkers.keys()]
+    assert len(schemas) > 40
+    verdicts = []
+    for line in schemas[part::5]:
+        automaton = automaton_of(grammar_of(line["schema"]))
+        validator = jsonschema.Draft202012Validator(line["schema"], format_checker=checked)
+        for value in line["instances"]:
+            for _ in range(8):
+                changed = mutated(value, rng)
+                verdicts.append(validator.is_valid(changed))
+                assert accepts(automaton, in_order(changed)) == verdicts[-1], (line["name"], changed)
+    assert {True, False} <= set(verdicts)
 
 
 # ---- policies

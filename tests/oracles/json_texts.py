@@ -56,6 +56,15 @@ def spelled(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False)
 
 
+def in_order(value: Any) -> str:
+    """The compact text of a value, its members in their order."""
+    if isinstance(value, dict):
+        return "{" + ",".join(f"{spelled(name)}:{in_order(inner)}" for name, inner in value.items()) + "}"
+    if isinstance(value, list):
+        return "[" + ",".join(map(in_order, value)) + "]"
+    return spelled(value)
+
+
 def texts(value: Any) -> Iterator[str]:
     """The compact texts of a value, one for each order of its members."""
     if isinstance(value, dict):
