@@ -99,8 +99,8 @@ class HoleAutomata:
         for hole in self._program.holes:
             automaton = self(hole, inputs, None)
             state = np.array([automaton.start], dtype=np.int64)
-            words = automaton.masks(state)[0]
-            allowed = np.flatnonzero(np.unpackbits(words.view(np.uint8), bitorder="little"))[:1]
+            logprobs = np.zeros((1, len(self._vocabulary)), dtype=np.float32)
+            allowed = automaton.pick(state, logprobs, np.zeros(1, dtype=np.int64)).tokens[:1].astype(np.int64)
             if len(allowed):
                 automaton.noticed(state, allowed)
                 automaton.advance(state, allowed)
