@@ -62,23 +62,26 @@ def count_allowed(table, numbers, starts):  # type: ignore[no-untyped-def]
 @njit()
 def gather_allowed(table, numbers, values, rows, starts, tokens, found):  # type: ignore[no-untyped-def]
     """Write `Allowed.tokens` and `Allowed.values`."""
+    one, width = np.uint64(1), np.uint64(64)
     for i in range(len(numbers)):
-        number, row, at = numbers[i], rows[i], starts[i]
-        for w in range(table.shape[1]):
-            word = table[number, w]
-            first = 64 * w
+        mask, row = table[numbers[i]], values[rows[i]]
+        own_tokens, own = tokens[starts[i] : starts[i + 1]], found[starts[i] : starts[i + 1]]
+        # Unsigned throughout: numba asks of signed indices whether they count from the end (40 us a row, else 60).
+        at = np.uint64(0)
+        for w in range(len(mask)):
+            word, first = mask[w], width * np.uint64(w)
             if word == _ALL:
-                for k in range(64):
-                    tokens[at + k] = first + k
-                    found[at + k] = values[row, first + k]
-                at += 64
+                for k in range(width):
+                    own_tokens[at + k] = first + k
+                    own[at + k] = row[first + k]
+                at += width
                 continue
             while word:
                 token = first + trailing_zeros(word)
-                tokens[at] = token
-                found[at] = values[row, token]
-                at += 1
-                word &= word - np.uint64(1)
+                own_tokens[at] = token
+                own[at] = row[token]
+                at += one
+                word &= word - one
 
 
 @njit()
