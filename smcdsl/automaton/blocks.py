@@ -37,13 +37,13 @@ class Blocks:
     """
 
     def __init__(self, walker: Walker, states: list[int], path: Path | None) -> None:
-        self._walker, self._states, self._path = walker, states, path
+        self._walker, self.states, self._path = walker, states, path
         self._made: dict[int, NDArray[np.int32]] = {}
         self._file = None if path is None else BlockFile.open(path)
         self._executor: ThreadPoolExecutor | None = None
         self._lock = Lock()
         self._through = Event()
-        if not states or self._file is not None:
+        if not states:
             self._through.set()
 
     def get(self, state: int) -> NDArray[np.int32] | None:
@@ -68,11 +68,24 @@ class Blocks:
         return sum(block.nbytes for block in list(self._made.values()))
 
     def make_ahead(self) -> None:
-        """Begin to make the rest in a thread, if it is not done."""
+        """Begin to make the rest in a thread, or to check what the file has."""
         with self._lock:
-            if not self._through.is_set() and self._executor is None:
-                self._executor = ThreadPoolExecutor(1, "smcdsl-blocks")
+            if self._through.is_set() or self._executor is not None:
+                return
+            self._executor = ThreadPoolExecutor(1, "smcdsl-blocks")
+            if self._file is None:
                 self._go_on(0, 0)
+            else:
+                self._executor.submit(self._check, self._file)
+
+    def _check(self, file: BlockFile) -> None:
+        file.check_all()
+        self._finish()
+
+    @property
+    def is_through(self) -> bool:
+        """Whether there is something made ahead, and no more to come."""
+        return bool(self.states) and self._through.is_set()
 
     def wait(self) -> None:
         """Until the thread is through."""
@@ -89,8 +102,8 @@ class Blocks:
                 self._through.set()
 
     def _make(self, position: int, held: int) -> None:
-        if position < len(self._states) and held < BYTES_LIMIT:
-            state = self._states[position]
+        if position < len(self.states) and held < BYTES_LIMIT:
+            state = self.states[position]
             block = self._made.get(state)
             if block is None:
                 try:
@@ -101,6 +114,9 @@ class Blocks:
             return
         if self._path is not None:
             self._save(self._path)
+        self._finish()
+
+    def _finish(self) -> None:
         executor, self._executor = self._executor, None
         self._through.set()
         if executor is not None:
@@ -117,13 +133,14 @@ class Blocks:
 
 
 class BlockFile:
-    """A file of blocks, mapped into memory; every block is checked against its checksum at its first use.
+    """A file of blocks, mapped into memory; every block is checked against its checksum before its first use.
 
     Layout: a magic line; int64 S; (S, 3) int64 of state, first element and crc; (S + 1)th element; int32 elements.
     """
 
     def __init__(self, index: dict[int, tuple[int, int, int]], data: NDArray[np.int32]) -> None:
         self._index, self._data = index, data
+        self._sound: set[int] = set()
 
     @staticmethod
     def open(path: Path) -> BlockFile | None:
@@ -158,10 +175,17 @@ class BlockFile:
             return None
         first, length, check = found
         block: NDArray[np.int32] = np.asarray(self._data[first : first + length])
-        if len(block) != length or zlib.crc32(block.data) != check:
-            del self._index[state]
-            return None
+        if state not in self._sound:
+            if len(block) != length or zlib.crc32(block.data) != check:
+                self._index.pop(state, None)
+                return None
+            self._sound.add(state)
         return block
+
+    def check_all(self) -> None:
+        """Compare all blocks with their checksums."""
+        for state in list(self._index):
+            self.get(state)
 
 
 def write_blocks(path: Path, blocks: dict[int, NDArray[np.int32]]) -> None:

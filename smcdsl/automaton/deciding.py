@@ -52,6 +52,7 @@ from smcdsl.automaton.layout import (
     HYPOTHESES,
     HYPOTHESIS_POSSIBLE,
     IGNORED,
+    IS_LOCAL,
     LIST_POOL,
     LISTS,
     LOW,
@@ -93,8 +94,9 @@ from smcdsl.automaton.layout import (
     UNBUILT,
     VERDICTS,
 )
+from smcdsl.automaton.lexing import free_terminals
 from smcdsl.automaton.memory import i32, i64, njit, set_i32, set_i64, set_u64, u8, u64
-from smcdsl.automaton.parsing import accepts_end, below, shift, state_of, viable
+from smcdsl.automaton.parsing import accepts_end, below, shift, state_of, viable, viable_of
 from smcdsl.automaton.tails import load_tails
 
 UNDECIDED, NEVER, ALWAYS = 0, 1, 2
@@ -189,7 +191,7 @@ def add_row(t: int, bits: int) -> None:
         set_u64(scratch, i, u64(scratch, i) | u64(bits, i))
 
 
-@njit()
+@njit(inline="always")
 def add_token(t: int, token: int) -> None:
     """Add a token to the row."""
     scratch = i64(t, SCRATCH_ROW)
@@ -263,6 +265,8 @@ def judge(t: int, block: int, group: int) -> int:
     here = i32(i64(t, ENDS_NOW), -2 - end)
     if not viable(t, i32(i64(t, OMEGA_Q), here), node):
         return 0
+    if i64(t, IS_LOCAL) and viable_of(t, free_terminals(t, here), node):
+        return 1
     # The search looks at the whole stack, and the node must stay for whoever asks.
     set_i64(t, LOW, 0)
     set_i64(t, FORKED, 1)
@@ -295,7 +299,7 @@ def release(t: int, mark: int) -> None:
     forget(t, NODES, mark)
 
 
-@njit()
+@njit(inline="always")
 def decide(t: int, here: int, node: int, block: int) -> int:
     """Evaluate all groups of a position for a stack: the row; the decision for its top state is kept. NO: ask."""
     top = i32(i64(t, NODE_HEIGHT), node)
@@ -365,7 +369,7 @@ def decide(t: int, here: int, node: int, block: int) -> int:
     return row
 
 
-@njit()
+@njit(inline="always")
 def refine(t: int, here: int, node: int, block: int, decision: int) -> int:
     """Evaluate what a decision leaves open for a stack: the row, kept at its branch. NO: ask."""
     mark = used(t, NODES)
@@ -445,7 +449,7 @@ def row_of(t: int, here: int, node: int) -> int:
     return decide(t, here, node, block)
 
 
-@njit()
+@njit(inline="always")
 def row_of_stacks(t: int, here: int, node: int) -> int:
     """The row of a position and any node: for several stacks the union of theirs. NO as `row_of`."""
     if state_of(t, node) >= 0:
@@ -470,7 +474,7 @@ def join(t: int, row: int, other: int) -> int:
     return keep_row(t)
 
 
-@njit()
+@njit(inline="always")
 def row_of_place(t: int, place: int) -> int:
     """The row of a place, from memory or made; NO as `row_of`."""
     known = i32(i64(t, PLACE_ROW), place)
@@ -496,7 +500,7 @@ def row_of_place(t: int, place: int) -> int:
     return row
 
 
-@njit()
+@njit(inline="always")
 def add_tail_tokens(t: int, tails: int) -> None:
     """Add the tokens that go on with the following text after some of it."""
     load_tails(t, tails)
@@ -518,7 +522,7 @@ def add_tail_tokens(t: int, tails: int) -> None:
             at += 1
 
 
-@njit()
+@njit(inline="always")
 def explain(t: int) -> int:
     """Why a row could not be had: FULL, UNBUILT or ASK."""
     if i64(t, FLAG):

@@ -30,7 +30,7 @@ _KEPT = 1 << 16
 _STOP = (-1, 0)
 
 
-@njit()
+@njit(inline="always")
 def count_bytes(t: int, place: int, byte: int, text: int, found: int) -> int:
     """Find bytes from `byte` on that can be read at a place, two at most: a code.
 

@@ -113,7 +113,7 @@ def may_follow(t: int, before: int, terminal: int) -> bool:
     return (u64(i64(t, FOLLOWS), before * words + (terminal >> 6)) >> np.uint64(terminal & 63)) & np.uint64(1) != 0
 
 
-@njit()
+@njit(inline="always")
 def may_become(t: int, before: int, q: int) -> bool:
     """Whether a lexeme in state `q` may become something that can come after a terminal, or something ignored."""
     words = i64(t, NUM_WORDS)
@@ -124,7 +124,7 @@ def may_become(t: int, before: int, q: int) -> bool:
     return False
 
 
-@njit()
+@njit(inline="always")
 def extend(t: int, number: int, move: int) -> int:
     """The sequence after a move, 0 if the grammar never has it."""
     terminal, start = i32(move, 0), i32(move, 4)
@@ -300,7 +300,7 @@ def walk(t: int, here: int) -> None:
         node += 1
 
 
-@njit()
+@njit(inline="always")
 def _only_goes_on(t: int, q: int, byte: int) -> bool:
     """Whether a lexeme that goes on with a byte cannot end before it instead."""
     if i64(t, NUM_FOLLOWING) and u8(i64(t, FOLLOWING), 0) == byte:
@@ -308,7 +308,7 @@ def _only_goes_on(t: int, q: int, byte: int) -> bool:
     return not accepting(t, q) or _is_exclusive_and_plain(t, i32(i64(t, MODE), q))
 
 
-@njit()
+@njit(inline="always")
 def _is_exclusive_and_plain(t: int, mode: int) -> bool:
     from_here = i32(i64(t, ENDINGS_START), mode + 1) - i32(i64(t, ENDINGS_START), mode)
     return u8(i64(t, EXCLUSIVE), mode) != 0 and from_here == 1

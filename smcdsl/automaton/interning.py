@@ -103,7 +103,7 @@ def refill(t: int, pool: int) -> None:
         set_i32(table, slot, number)
 
 
-@njit()
+@njit(inline="always")
 def forget(t: int, pool: int, count: int) -> None:
     """Drop the pairs from number `count` on. The last entered leave first, so no chain of the table breaks."""
     at = FIRST_POOL + POOL_SLOTS * pool

@@ -148,6 +148,10 @@ OMEGA_Q = next(_next)
 PLAIN_OMEGA = next(_next)  # i32 (S,) the position in a lexer state that owes nothing, NO before it is known
 OMEGA_R = next(_next)
 OMEGA_BLOCK = next(_next)  # i64 address, 0 before the first visit
+OMEGA_FREE = next(_next)  # i32 row of FREE_BITS, -1 before it is known
+FREE_BITS = next(_next)  # u64 (cap, TW) terminals that a lexeme may become once it owes nothing more
+NUM_FREE_BITS = next(_next)
+MAX_FREE_BITS = next(_next)
 OMEGA_ENDS = next(_next)  # i64 address of the numbers of positions that the block names
 HYPOTHESIS_POSSIBLE = next(_next)  # -1 unknown
 CONFIG_POSSIBLE = next(_next)
@@ -193,7 +197,7 @@ POOL_SLOTS = 6
 FIRST, SECOND, TABLE, TABLE_MASK, CAPACITY, USED = range(POOL_SLOTS)
 NUM_SLOTS = FIRST_POOL + POOL_SLOTS * len(POOLS)
 
-ROW_POOL, LIST_POOL, PAIR_POOL = 100, 101, 102
+ROW_POOL, LIST_POOL, PAIR_POOL, FREE_POOL = 100, 101, 102, 103
 """What FLAG says when one of those is full."""
 
 CONFLICT = -(2**31)

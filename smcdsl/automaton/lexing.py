@@ -13,17 +13,25 @@ from smcdsl.automaton.interning import first_of, intern, second_of
 from smcdsl.automaton.layout import (
     ACCEPTS,
     ACCEPTS_START,
+    AGENDA,
+    ALIVE,
     ESCAPES,
     EXCLUSIVE,
     FILTER_NEXT,
     FLAG,
+    FREE_BITS,
+    FREE_POOL,
     IS_START,
+    MAX_FREE_BITS,
     MODE,
     MOVES,
     NEXT_STATE,
     NO,
     NUM_COLUMNS,
+    NUM_FREE_BITS,
+    NUM_WORDS,
     OBLIGATION,
+    OMEGA_FREE,
     OMEGA_Q,
     OMEGA_R,
     OMEGAS,
@@ -35,8 +43,9 @@ from smcdsl.automaton.layout import (
     SCRATCH,
     WANTED,
 )
-from smcdsl.automaton.memory import i32, i64, njit, set_i32, set_i64, u8
+from smcdsl.automaton.memory import i32, i64, njit, set_i32, set_i64, set_u64, u8, u64
 
+MOST_SHEDDING = 256
 MOVE = 7
 """A move is (terminal that ended before the byte or NO, markers a, b, c, start, omega, whether start is checked)."""
 
@@ -77,7 +86,7 @@ def owe(t: int, owed: int, state: int) -> int:
     return owed
 
 
-@njit()
+@njit(inline="always")
 def owed_after(t: int, owed: int, byte: int) -> int:
     """Obligations after a byte; NO if one is broken."""
     result = 0
@@ -159,3 +168,52 @@ def find_moves(t: int, here: int, byte: int) -> int:
 def between(t, q):  # type: ignore[no-untyped-def]
     """Whether a lexer state is between two lexemes."""
     return u8(i64(t, IS_START), q) != 0
+
+
+@njit()
+def free_terminals(t: int, here: int) -> int:
+    """The address of a bit set: terminals that the lexeme at a position may become after it has shed all obligations.
+
+    Not all of them if there are very many ways to shed them.
+    """
+    words, bits = i64(t, NUM_WORDS), i64(t, FREE_BITS)
+    row = i32(i64(t, OMEGA_FREE), here)
+    if row >= 0:
+        return bits + 8 * words * row
+    row = i64(t, NUM_FREE_BITS)
+    if row >= i64(t, MAX_FREE_BITS):
+        set_i64(t, FLAG, FREE_POOL + 1)
+        return bits
+    bits += 8 * words * row
+    for word in range(words):
+        set_u64(bits, word, np.uint64(0))
+    agenda, count, done = i64(t, AGENDA), 1, 0
+    set_i32(agenda, 0, here)
+    while done < count:
+        position = i32(agenda, done)
+        done += 1
+        q, owed = i32(i64(t, OMEGA_Q), position), second_of(t, OMEGAS, position)
+        for byte in range(256):
+            onward = i32(i64(t, NEXT_STATE), 256 * q + byte)
+            if onward == 0:
+                continue
+            owed_now = owed_after(t, owed, byte)
+            if owed_now == 0:
+                for word in range(words):
+                    set_u64(bits, word, u64(bits, word) | u64(i64(t, ALIVE), words * onward + word))
+            elif owed_now > 0 and count < MOST_SHEDDING and escapes(t, onward, owed_now):
+                count = add_once(agenda, count, omega(t, onward, 1, owed_now))
+    if i64(t, FLAG) == 0:
+        set_i64(t, NUM_FREE_BITS, row + 1)
+        set_i32(i64(t, OMEGA_FREE), here, row)
+    return bits
+
+
+@njit()
+def add_once(array: int, count: int, value: int) -> int:
+    """Append a value unless it is there; the new length."""
+    for i in range(count):
+        if i32(array, i) == value:
+            return count
+    set_i32(array, count, value)
+    return count + 1

@@ -25,6 +25,7 @@ from smcdsl.automaton.layout import (
     DONE,
     FIRST,
     FLAG,
+    FREE_POOL,
     FULL,
     HYPOTHESES,
     LIST_POOL,
@@ -54,6 +55,8 @@ MEMO_LIMIT = 1 << 21
 """Remembered successors; beyond it they are forgotten together."""
 
 _MOST_AHEAD = 8192
+_SMALL_ROWS = 64
+_MOST_BOUND = 512
 
 Held = tuple[int, int, tuple[int, ...], int]
 """A hypothesis: lexer state, node, obligations, state of the filter."""
@@ -76,19 +79,21 @@ class Machine:
         possible: Callable[[list[Held]], bool],
         cache_dir: Path | None = None,
     ) -> None:
-        self.pools = Pools()
+        many = len(tables.trie.byte) >= AHEAD_NODES
+        self.pools = Pools(4096 if many else 256)
         self.t = self.pools.address
         self._possible = possible
         self._stacks: dict[int, Stacks] = {}
         self.words = set_tables(self.pools, tables, following)
         self._walker = Walker(self.pools)
         path = None if cache_dir is None else block_path(cache_dir, tables.fingerprint, following)
-        many = len(tables.trie.byte) >= AHEAD_NODES
         states = _reached_states(self.pools) if many else []
         self.blocks = Blocks(Walker(self.pools) if many else self._walker, states, path if many else None)
         self._held: dict[int, tuple[NDArray[np.int32], NDArray[np.int32]]] = {}
         self._built_bytes = 0
+        self._bound_ahead = -1
         self._scratch()
+        self._room_for_bits(64)
         self._first_rows()
         self.start_place = self._start(tables)
 
@@ -102,15 +107,21 @@ class Machine:
             pools.set(slot, np.zeros(SCRATCH, dtype=np.int32))
         for slot in (layout.NODE_AT, layout.LOW_AT, layout.VERDICTS):
             pools.set(slot, np.zeros(256, dtype=np.int32))
-        pools.set(layout.LISTS, np.zeros(4096, dtype=np.int32))
-        pools.table[layout.MAX_LISTED] = 4096
+        pools.set(layout.LISTS, np.zeros(1 << 16, dtype=np.int32))
+        pools.table[layout.MAX_LISTED] = 1 << 16
         pools.set(layout.SCRATCH_ROW, np.zeros(self.words, dtype=np.uint64))
         self._one_state = np.zeros(2, dtype=np.int64)
         self._text = np.zeros(1, dtype=np.uint8)
 
+    def _room_for_bits(self, capacity: int) -> None:
+        words = int(self.pools.table[layout.NUM_WORDS])
+        self.pools.lengthen(layout.FREE_BITS, capacity * words, np.uint64)
+        self.pools.table[layout.MAX_FREE_BITS] = capacity
+
     def _first_rows(self) -> None:
         self._row_limit = max(64, ROW_BYTES_LIMIT // (8 * self.words))
-        self._room_for_rows(16)
+        # Memory that is not written to yet is not held, so much room costs little, and growing takes time.
+        self._room_for_rows(min(self._row_limit, 1024 if self.words > _SMALL_ROWS else 16))
 
     def _room_for_rows(self, capacity: int) -> None:
         pools = self.pools
@@ -463,6 +474,8 @@ class Machine:
             size = 2 * int(self.pools.table[layout.MAX_LISTED])
             self.pools.lengthen(layout.LISTS, size, np.int32)
             self.pools.table[layout.MAX_LISTED] = size
+        elif pool == FREE_POOL:
+            self._room_for_bits(2 * int(self.pools.table[layout.MAX_FREE_BITS]))
         elif pool == SUCCESSORS and self.pools.used(pool) > MEMO_LIMIT:
             self.pools.clear(pool)
         else:
@@ -483,6 +496,21 @@ class Machine:
                 self._forget_blocks()
             if plain:
                 self.blocks.keep(q, block)
+        self._bind(here, block)
+        if self._bound_ahead < 0 and self.blocks.is_through:
+            self._bind_ahead()
+
+    def _bind_ahead(self) -> None:
+        """Put all blocks that were made ahead behind their positions, so that no further mask has to wait."""
+        self._bound_ahead = 0
+        for state in self.blocks.states[:_MOST_BOUND]:
+            block = self.blocks.get(state)
+            here = number_of(self.t, (state, 1, ()), self._make_room)
+            if block is not None and here not in self._held:
+                self._bind(here, block)
+                self._bound_ahead += 1
+
+    def _bind(self, here: int, block: NDArray[np.int32]) -> None:
         numbers = [number_of(self.t, end, self._make_room) for end in ends_of(block)]
         ends = np.array(numbers or [0], dtype=np.int32)
         self._held[here] = block, ends

@@ -102,7 +102,7 @@ def push(t: int, node: int, state: int) -> int:
     return new
 
 
-@njit()
+@njit(inline="always")
 def _frame_after(t: int, node: int, new: int, access: int) -> int:
     """The innermost open bracket or block of the stack `new`, which is one state on top of `node`."""
     frames = i64(t, NODE_FRAME)
@@ -135,7 +135,7 @@ def column_of(t: int, frame: int) -> int:
     return (second_of(t, NODES, frame) >> STATE_BITS) - 1 if frame > 0 else 0
 
 
-@njit()
+@njit(inline="always")
 def lowest(bits):  # type: ignore[no-untyped-def]
     """The number of the lowest bit of a word that is not zero."""
     number = 0
@@ -392,7 +392,7 @@ def union(t: int, first: int, second: int) -> int:
     return first if i64(t, FLAG) else known_union(t, first, second)
 
 
-@njit()
+@njit(inline="always")
 def _unite(t: int, first: int, second: int, wanted: int) -> bool:
     """Make one union of two nodes; whether one further down, written to `wanted`, has to be made before."""
     heights = i64(t, NODE_HEIGHT)
@@ -449,8 +449,14 @@ def _union_or_want(t: int, first: int, second: int, wanted: int) -> int:
 @njit()
 def viable(t: int, q: int, node: int) -> bool:
     """Whether some terminal that a lexeme in state `q` may become can be shifted, or is ignored."""
+    return viable_of(t, i64(t, ALIVE) + 8 * i64(t, NUM_WORDS) * q, node)
+
+
+@njit()
+def viable_of(t: int, alive: int, node: int) -> bool:
+    """Whether some terminal of the bit set at `alive` can be shifted, or is ignored."""
     words = i64(t, NUM_WORDS)
-    alive, shiftable, possible = i64(t, ALIVE) + 8 * words * q, i64(t, SHIFTABLE), i64(t, POSSIBLE)
+    shiftable, possible = i64(t, SHIFTABLE), i64(t, POSSIBLE)
     state = state_of(t, node)
     if state < 0:
         set_i64(t, FORKED, 1)
@@ -502,7 +508,7 @@ def ends_after(t: int, node: int, mode: int) -> bool:
     return False
 
 
-@njit()
+@njit(inline="always")
 def after_lexeme(t: int, node: int, terminal: int) -> int:
     """The node after a lexeme has ended, any start; ignored ones change nothing."""
     if u8(i64(t, IGNORED), terminal):

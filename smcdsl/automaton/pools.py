@@ -11,8 +11,6 @@ from smcdsl.automaton import layout
 from smcdsl.automaton.interning import refill
 from smcdsl.automaton.layout import CAPACITY, FIRST, FIRST_POOL, POOL_SLOTS, POOLS, SECOND, TABLE, TABLE_MASK, USED
 
-_FIRST_CAPACITY = 256
-
 _COLUMNS: dict[str, tuple[tuple[int, Any, int], ...]] = {
     "nodes": ((layout.NODE_HEIGHT, np.int32, -1), (layout.NODE_FRAME, np.int32, 0)),
     "unions": ((layout.UNION, np.int32, 0),),
@@ -21,6 +19,7 @@ _COLUMNS: dict[str, tuple[tuple[int, Any, int], ...]] = {
         (layout.OMEGA_R, np.int32, 0),
         (layout.OMEGA_BLOCK, np.int64, 0),
         (layout.OMEGA_ENDS, np.int64, 0),
+        (layout.OMEGA_FREE, np.int32, -1),
     ),
     "hypotheses": ((layout.HYPOTHESIS_POSSIBLE, np.int32, -1),),
     "configs": ((layout.CONFIG_POSSIBLE, np.int32, -1),),
@@ -43,15 +42,15 @@ _COLUMNS: dict[str, tuple[tuple[int, Any, int], ...]] = {
 
 
 class Pools:
-    """The pointer table, and every array that kernels write."""
+    """The pointer table, and every array that kernels write; pools begin with room for `capacity` pairs."""
 
-    def __init__(self) -> None:
+    def __init__(self, capacity: int = 256) -> None:
         self.table = np.zeros(layout.NUM_SLOTS, dtype=np.int64)
         self.address = int(self.table.ctypes.data)
         self._arrays: dict[int, NDArray[Any]] = {}
         self._shared: Pools | None = None
         for pool in range(len(POOLS)):
-            self._allot(pool, _FIRST_CAPACITY)
+            self._allot(pool, capacity)
             self.clear(pool)
 
     @property

@@ -70,9 +70,9 @@ from smcdsl.automaton.layout import (
     TURN_ENDS,
     VOCAB_SIZE,
 )
-from smcdsl.automaton.lexing import MOVE, accepting, between, escapes, find_moves
+from smcdsl.automaton.lexing import MOVE, accepting, between, escapes, find_moves, free_terminals
 from smcdsl.automaton.memory import i32, i64, njit, set_i32, set_i64, set_u8, u8
-from smcdsl.automaton.parsing import after_lexeme, ends_after, shift, union, viable
+from smcdsl.automaton.parsing import after_lexeme, ends_after, shift, union, viable, viable_of
 from smcdsl.automaton.tails import keep_tails, load_tails, longest_tail, move_tails
 
 DEAD = -1
@@ -80,7 +80,7 @@ ASKS, SPECIALS, FULLS = -2, -3, -4
 """Instead of a state: a search must tell if ARGUMENT, a config, can be completed; the limits must tell; no room."""
 
 
-@njit()
+@njit(inline="always")
 def viable_at(t: int, here: int, node: int) -> bool:
     """Whether what a lexeme may become is something that the parser can shift."""
     q = i32(i64(t, OMEGA_Q), here)
@@ -106,7 +106,7 @@ def may_end_at(t: int, here: int, node: int) -> bool:
     return False
 
 
-@njit()
+@njit(inline="always")
 def may_end(t: int, config: int) -> bool:
     """Whether the text of a config is in the language."""
     while config > 0:
@@ -117,7 +117,7 @@ def may_end(t: int, config: int) -> bool:
     return False
 
 
-@njit()
+@njit(inline="always")
 def follow(t: int, node: int, move: int) -> int:
     """The node after what a move ends and enters, or NO."""
     terminal, start = i32(move, 0), i32(move, 4)
@@ -138,7 +138,7 @@ def follow(t: int, node: int, move: int) -> int:
     return node
 
 
-@njit()
+@njit(inline="always")
 def add_hypothesis(t: int, count: int, here: int, node: int) -> int:
     """Append to the new hypotheses, once; stacks that read on alike become one node. The new count."""
     heres, nodes = i64(t, NEW_OMEGA), i64(t, NEW_NODE)
@@ -158,7 +158,7 @@ def add_hypothesis(t: int, count: int, here: int, node: int) -> int:
     return count + 1
 
 
-@njit()
+@njit(inline="always")
 def _starts_alike(t: int, one: int, two: int) -> bool:
     for mode in range(i64(t, NUM_MODES)):
         if start_at(t, one, mode) != start_at(t, two, mode):
@@ -166,7 +166,7 @@ def _starts_alike(t: int, one: int, two: int) -> bool:
     return True
 
 
-@njit()
+@njit(inline="always")
 def unpack(t: int, config: int) -> int:
     """Write a config's hypotheses into the old arrays; how many."""
     heres, nodes = i64(t, OLD_OMEGA), i64(t, OLD_NODE)
@@ -180,7 +180,7 @@ def unpack(t: int, config: int) -> int:
     return count
 
 
-@njit()
+@njit(inline="always")
 def pack(t: int, count: int) -> int:
     """The config of the old hypotheses, those that cannot be completed left out; 0 if none is left."""
     heres, nodes = i64(t, OLD_OMEGA), i64(t, OLD_NODE)
@@ -203,7 +203,7 @@ def pack(t: int, count: int) -> int:
     return config
 
 
-@njit()
+@njit(inline="always")
 def read_byte(t: int, count: int, byte: int) -> int:
     """Move the old hypotheses by a byte; how many there are then."""
     fresh = 0
@@ -226,7 +226,7 @@ def read_byte(t: int, count: int, byte: int) -> int:
     return fresh
 
 
-@njit()
+@njit(inline="always")
 def any_may_end(t: int, count: int) -> bool:
     """Whether the language may end in one of the old hypotheses."""
     for i in range(count):
@@ -261,7 +261,7 @@ def read_text(t: int, place: int, text: int, length: int, opens_first: bool, ope
     tails = keep_tails(t) if following else np.int64(0)
     if i64(t, FLAG):
         return 0
-    if (config > 0 and not i64(t, IS_LOCAL)) or (config > 0 and owes_all(t, config)):
+    if config > 0 and (not i64(t, IS_LOCAL) or owes_all(t, config)):
         possible = i32(i64(t, CONFIG_POSSIBLE), config)
         if possible < 0:
             set_i64(t, ARGUMENT, config)
@@ -273,11 +273,13 @@ def read_text(t: int, place: int, text: int, length: int, opens_first: bool, ope
     return intern(t, PLACES, config, tails)
 
 
-@njit()
+@njit(inline="always")
 def owes_all(t: int, config: int) -> bool:
-    """Whether every hypothesis owes something, so that only a search tells if it can be completed."""
+    """Whether every hypothesis owes something that it may never get rid of: then only a search tells."""
     while config > 0:
-        if second_of(t, OMEGAS, first_of(t, HYPOTHESES, second_of(t, CONFIGS, config))) == 0:
+        hypothesis = second_of(t, CONFIGS, config)
+        here, node = first_of(t, HYPOTHESES, hypothesis), second_of(t, HYPOTHESES, hypothesis)
+        if second_of(t, OMEGAS, here) == 0 or viable_of(t, free_terminals(t, here), node):
             return False
         config = first_of(t, CONFIGS, config)
     return True
@@ -398,7 +400,7 @@ def reached(t: int, q: int, marks: int) -> bool:
     return ends
 
 
-@njit()
+@njit(inline="always")
 def _spells_following(t: int, node: int) -> bool:
     """Whether a token goes on from a node of the trie (byte included) with following text and ends within it."""
     at = 0

@@ -30,7 +30,7 @@ def load_tails(t: int, tails: int) -> None:
         tails = first_of(t, TAILS, tails)
 
 
-@njit()
+@njit(inline="always")
 def keep_tails(t: int) -> int:
     """The number of the set in TAIL_NOW, 0 if it is empty."""
     now = i64(t, TAIL_NOW)
@@ -45,7 +45,7 @@ def keep_tails(t: int) -> int:
     return tails
 
 
-@njit()
+@njit(inline="always")
 def move_tails(t: int, byte: int, opens: bool) -> bool:
     """Move TAIL_NOW by a byte; `opens`: the language may end before it. Whether any are left."""
     now, moves, words = i64(t, TAIL_NOW), i64(t, TAIL_MOVES), i64(t, TAIL_WORDS)
@@ -61,7 +61,7 @@ def move_tails(t: int, byte: int, opens: bool) -> bool:
     return some
 
 
-@njit()
+@njit(inline="always")
 def longest_tail(t: int) -> int:
     """The longest tail in TAIL_NOW, 0 if there is none."""
     now = i64(t, TAIL_NOW)
