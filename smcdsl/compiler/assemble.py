@@ -367,6 +367,7 @@ class _Parsed:
         self.deterministic = not tables.conflicts()
         self.layout: LayoutTables | None = None
         self._layout = self._layout_of(grammar, cfg)
+        self._flush = grammar.indenter is not None and grammar.indenter.flush
         accepts_empty = False
         if not self.deterministic:
             positive, accepts_empty = without_empty(cfg)
@@ -436,11 +437,14 @@ class _Parsed:
             self.parser.shift[0, tables.end] = 0
             self.parser.possible[0, tables.end >> 6] |= np.uint64(1 << (tables.end & 63))
         line_break = None if self._layout is None else self._layout.newline
+        # A terminal that no rule uses is never read, so nothing needs to follow it.
+        read = {*forms.ignored, *(symbol for production in self.cfg.productions for symbol in production.rhs)}
+        modes_read = {terminal: mode for terminal, mode in self.modes.items() if terminal in read}
         self.separable = self._always_shiftable(tables) and is_separable(
-            self.cfg, self.lexer, numbers, forms.ignored, self.modes, line_break
+            self.cfg, self.lexer, numbers, forms.ignored, modes_read, line_break
         )
         if self._layout is not None:
-            ends = ends_before(self.lexer, numbers, forms.ignored, self.modes, self._layout.newline)
+            ends = ends_before(self.lexer, numbers, forms.ignored, modes_read, self._layout.newline)
             widened = with_columns(self.lexer, self.parser, self._layout, ends)
             self.lexer, self.parser, self.layout = widened.lexer, widened.parser, widened.layout
             self.separable = self.separable and widened.separable
@@ -452,6 +456,8 @@ class _Parsed:
             wanted = tables.acceptable(state)
             passed_over = {*self.forms.ignored, *((self._layout.newline,) if self._layout else ())}
             members = {t for t in members if wanted >> t & 1 or t in passed_over}
+        if state == 0 and self._flush:
+            members -= set(self.forms.ignored)
         return frozenset(members)
 
     def _always_shiftable(self, tables: LalrTables) -> bool:

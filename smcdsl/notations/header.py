@@ -2,9 +2,14 @@
 
     // smcdsl: lexing longest                        | contextual
     // smcdsl: boundaries clause column table
+    // smcdsl: boundary clause where_clause order_clause
     // smcdsl: grammar select(schema: sqlite | json = null) specialize smcdsl.potentials.sql:specialize
     // smcdsl: doc select One SELECT statement.
     // smcdsl: indenter newline=_NEWLINE indent=_INDENT dedent=_DEDENT open=LPAR,LSQB close=RPAR,RSQB tab=8
+    // smcdsl: refused MALFORMED_NUMBER
+
+`boundary` gathers the sites of several rules under one name. A `refused` terminal takes part in longest match and
+stands in no rule: no text has a lexeme that is one.
 
 Reading it runs nothing.
 """
@@ -41,10 +46,14 @@ class LarkHeader:
 
     lexing: Lexing = "longest"
     boundaries: tuple[str, ...] | None = None
+    boundary_of: Mapping[str, str] = field(default_factory=dict)
     grammars: tuple[GrammarDeclaration, ...] = ()
     docs: Mapping[str, str] = field(default_factory=dict)
     indenter: Indenter | None = None
     indenter_span: Span | None = field(default=None, repr=False, compare=False)
+    refused: tuple[str, ...] = ()
+    spans: Mapping[str, Span] = field(default_factory=dict, repr=False, compare=False)
+    """Where the rules of `boundary` and the terminals of `refused` are named."""
 
     def grammar(self, name: str) -> GrammarDeclaration | None:
         """The declaration of grammar `name`."""
@@ -54,7 +63,7 @@ class LarkHeader:
 _LINE = re.compile(r"^[ \t]*//[ \t]*smcdsl:[ \t]*(?P<word>\S*)[ \t]*(?P<rest>.*?)[ \t\r]*$", re.MULTILINE)
 _GRAMMAR = re.compile(r"(?P<name>\w+)\s*(?:\((?P<parameters>.*)\))?\s*(?:\bspecialize\s+(?P<specialize>[\w.]+:\w+))?")
 _PARAMETER = re.compile(r"\s*(?P<name>\w+)\s*:\s*(?P<type>[^=]+?)\s*(?:=\s*(?P<default>.+?))?\s*")
-_INDENTER_KEYS = ("newline", "indent", "dedent", "open", "close", "tab")
+_INDENTER_KEYS = ("newline", "indent", "dedent", "open", "close", "tab", "first")
 _WORDS = {"null": None, "true": True, "false": False}
 
 
@@ -71,6 +80,9 @@ def read_header(text: str, name: str = "<lark>") -> LarkHeader:
     docs: dict[str, str] = {}
     indenter: Indenter | None = None
     indenter_span: Span | None = None
+    boundary_of: dict[str, str] = {}
+    refused: list[str] = []
+    spans: dict[str, Span] = {}
     problems = []
     for line in _LINE.finditer(text):
         span = Span(source, line.start("word"), max(line.end("rest"), line.end("word")))
@@ -82,6 +94,16 @@ def read_header(text: str, name: str = "<lark>") -> LarkHeader:
                 raise ValueError("lexing is `longest` or `contextual`")
             elif word == "boundaries":
                 boundaries = tuple(dict.fromkeys([*(boundaries or ()), *rest.split()]))
+            elif word == "boundary":
+                name, *rules = rest.split() or [""]
+                if not rules:
+                    raise ValueError("expected `boundary NAME RULE ...`")
+                boundaries = tuple(dict.fromkeys([*(boundaries or ()), name]))
+                boundary_of.update((rule, name) for rule in rules)
+                spans.update((rule, span) for rule in rules)
+            elif word == "refused":
+                refused += rest.split()
+                spans.update((terminal, span) for terminal in rest.split())
             elif word == "grammar":
                 grammars.append(_declaration(rest, span))
             elif word == "doc":
@@ -90,12 +112,15 @@ def read_header(text: str, name: str = "<lark>") -> LarkHeader:
             elif word == "indenter":
                 indenter, indenter_span = _indenter(rest), span
             else:
-                raise ValueError("expected `lexing`, `boundaries`, `grammar`, `indenter` or `doc`")
+                known = ("lexing", "boundaries", "boundary", "grammar", "indenter", "refused")
+                raise ValueError(f"expected {', '.join(f'`{each}`' for each in known)} or `doc`")
         except ValueError as error:
             problems.append(mistakes.bad_header(str(error), span))
     if problems:
         raise CompileError(problems)
-    return LarkHeader(lexing, boundaries, tuple(grammars), docs, indenter, indenter_span)
+    return LarkHeader(
+        lexing, boundaries, boundary_of, tuple(grammars), docs, indenter, indenter_span, tuple(refused), spans
+    )
 
 
 def _indenter(text: str) -> Indenter:
@@ -114,7 +139,9 @@ def _indenter(text: str) -> Indenter:
     opens, closes = (tuple(filter(None, found.get(key, "").split(","))) for key in ("open", "close"))
     if len(opens) != len(closes):
         raise ValueError("`open=` and `close=` name as many terminals each, in the same order")
-    return Indenter(found["newline"], found["indent"], found["dedent"], opens, closes, int(tab))
+    if found.get("first", "0") != "0":
+        raise ValueError(f"`first={found['first']}`: the first line begins at column 0, or say nothing")
+    return Indenter(found["newline"], found["indent"], found["dedent"], opens, closes, int(tab), "first" in found)
 
 
 def _declaration(text: str, span: Span) -> GrammarDeclaration:

@@ -80,10 +80,11 @@ def load_lark(
         if undeclared := [terminal for terminal in declared if terminal not in layout]:
             raise CompileError([places.declared(terminal) for terminal in undeclared])
         _require_start(start, builder, name)
-        terminals, rules, ignored = builder.build().compile([start], set())
+        terminals, rules, ignored = builder.build().compile([start], set(header.refused))
     except (LarkError, OSError, RecursionError, AssertionError) as error:
         raise CompileError(places.explain(error)) from error
     _refuse_empty(terminals, places)
+    _refuse_unknown(header, builder)
     defined = {key for key, definition in builder._definitions.items() if definition.is_term and definition.tree}
     indenter = _used_indenter(header, {terminal.name for terminal in terminals}, defined, set(declared))
     return _grammar(name, start, header, indenter, places, terminals, rules, ignored)
@@ -94,6 +95,18 @@ def _require_start(start: str, builder: GrammarBuilder, name: str) -> None:
     if start not in rules:
         public = [rule for rule in rules if not rule.startswith("_")]
         raise CompileError(mistakes.missing_start(start, public, name))
+
+
+def _refuse_unknown(header: LarkHeader, builder: GrammarBuilder) -> None:
+    kinds = {str(name): definition.is_term for name, definition in builder._definitions.items()}
+    wanted = [*((rule, "rule") for rule in header.boundary_of), *((name, "terminal") for name in header.refused)]
+    problems = [
+        mistakes.bad_header(f"the grammar has no {kind} `{name}`", header.spans[name])
+        for name, kind in wanted
+        if kinds.get(name) is not (kind == "terminal")
+    ]
+    if problems:
+        raise CompileError(problems)
 
 
 def _used_indenter(header: LarkHeader, terminals: set[str], defined: set[str], declared: set[str]) -> Indenter | None:
@@ -149,10 +162,12 @@ def _grammar(
         rule: Alternatives(tuple(items), span=places.definition(rule)) for rule, items in expansions.items()
     }
     public = [rule for rule in bodies if places.is_public(rule)]
+    boundary_of = {rule: boundary for rule, boundary in header.boundary_of.items() if rule in bodies}
+    gathered = {*boundary_of.values()}
     if header.boundaries is None:
         boundaries = tuple(sorted(public, key=places.order))
     else:
-        boundaries = tuple(boundary for boundary in header.boundaries if boundary in bodies)
+        boundaries = tuple(boundary for boundary in header.boundaries if boundary in bodies or boundary in gathered)
     ordered = sorted(terminals, key=_lexing_order)
     return Grammar(
         name=name,
@@ -162,6 +177,7 @@ def _grammar(
         terminals={terminal.name: _terminal(terminal, order, places) for order, terminal in enumerate(ordered)},
         ignored=tuple(dict.fromkeys(ignored)),
         boundaries=boundaries,
+        boundary_of=boundary_of,
         indenter=indenter,
     )
 

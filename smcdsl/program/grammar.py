@@ -191,6 +191,8 @@ class Indenter:
     closes: tuple[str, ...] = ()
     tab: int = 8
     """Columns of a tab."""
+    flush: bool = False
+    """Whether texts begin with no ignored terminal; else blanks before the first line do not matter, as in lark."""
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ import pytest
 
 from smcdsl.errors import CompileError
 from smcdsl.notations.header import LarkHeader, read_header
+from smcdsl.notations.lark import load_lark
 from smcdsl.program.types import JSON, SQLITE, STR, Parameter, Type, list_of
 
 HEADER = r"""// A comment.
@@ -59,7 +60,9 @@ def test_defaults_are_values(text, value):
         ("grammar g(x: strng)", "is not a type"),
         ("grammar g(x: str = yes)", "is not a value"),
         ("grammar g specialize nowhere", "expected `grammar NAME"),
-        ("boundary a", "expected `lexing`"),
+        ("border a", "expected `lexing`"),
+        ("boundary a", "expected `boundary NAME RULE"),
+        ("indenter newline=A indent=B dedent=C first=1", "the first line begins at column 0"),
     ],
 )
 def test_a_wrong_line_is_shown(line, reason):
@@ -71,3 +74,23 @@ def test_a_wrong_line_is_shown(line, reason):
     assert first.primary is not None
     assert first.primary.text == line
     assert reason in first.labels[0].text
+
+
+def test_one_boundary_gathers_rules_and_terminals_may_be_refused():
+    header = read_header(
+        "// smcdsl: boundaries a\n// smcdsl: boundary b c d\n// smcdsl: refused X Y\n// smcdsl: refused Z"
+    )
+    assert header.boundaries == ("a", "b")
+    assert header.boundary_of == {"c": "b", "d": "b"}
+    assert header.refused == ("X", "Y", "Z")
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"), [("boundary b nothing", "no rule `nothing`"), ("refused NOTHING", "no terminal `NOTHING`")]
+)
+def test_gathered_rules_and_refused_terminals_are_in_the_file(line, reason):
+    with pytest.raises(CompileError) as caught:
+        load_lark(f'// smcdsl: {line}\nstart: "a"\n')
+    (problem,) = caught.value.diagnostics
+    assert problem.code == "E0415"
+    assert reason in problem.labels[0].text
