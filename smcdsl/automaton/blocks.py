@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import zlib
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Event, Lock
@@ -31,13 +32,14 @@ class Blocks:
     """Blocks by lexer state.
 
     Args:
-        walker: makes them ahead; nobody else may use it.
+        make_walker: gives what makes them ahead.
         states: the lexer states wanted, in the order in which they are made.
         path: the file, None to keep none.
     """
 
-    def __init__(self, walker: Walker, states: list[int], path: Path | None) -> None:
-        self._walker, self.states, self._path = walker, states, path
+    def __init__(self, make_walker: Callable[[], Walker], states: list[int], path: Path | None) -> None:
+        self._make_walker, self.states, self._path = make_walker, states, path
+        self._walker: Walker | None = None
         self._made: dict[int, NDArray[np.int32]] = {}
         self._file = None if path is None else BlockFile.open(path)
         self._executor: ThreadPoolExecutor | None = None
@@ -107,6 +109,7 @@ class Blocks:
             block = self._made.get(state)
             if block is None:
                 try:
+                    self._walker = self._walker or self._make_walker()
                     block = self._made[state] = self._walker.walk((state, 1, ()))
                 except TooManyWays:
                     block = np.zeros(0, dtype=np.int32)
@@ -117,7 +120,7 @@ class Blocks:
         self._finish()
 
     def _finish(self) -> None:
-        executor, self._executor = self._executor, None
+        executor, self._executor, self._walker = self._executor, None, None
         self._through.set()
         if executor is not None:
             executor.shutdown(wait=False)

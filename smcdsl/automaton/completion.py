@@ -7,6 +7,7 @@ grammars without that proof, and filters beside a grammar that is not regular ar
 
 from __future__ import annotations
 
+from functools import cached_property
 from heapq import heappop, heappush
 
 import numpy as np
@@ -33,7 +34,11 @@ class Completion:
         small = tables.parser is None or len(tables.parser.shift) <= SMALL_PARSER
         self._steps, self._steps_left = SEARCH_STEPS[small], ALL_STEPS[small]
         self._known: dict[int, bool] = {}
-        self._bytes = _representatives(tables)
+        self._tables = tables
+
+    @cached_property
+    def _bytes(self) -> list[int]:
+        return _representatives(self._tables)
 
     @property
     def has_given_up(self) -> bool:

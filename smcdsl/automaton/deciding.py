@@ -21,8 +21,8 @@ from smcdsl.automaton.grouping import (
     GROUP_FIRST,
     GROUP_ROW,
     GROUP_SEQUENCE,
+    SEQ_CODE,
     SEQ_PARENT,
-    SEQ_START,
     SEQ_TERMINAL,
     group_at,
     sequence_at,
@@ -59,7 +59,6 @@ from smcdsl.automaton.layout import (
     LOW_AT,
     MASK_WORDS,
     MAX_LISTED,
-    MODE,
     NO,
     NODE_AT,
     NODE_HEIGHT,
@@ -96,7 +95,7 @@ from smcdsl.automaton.layout import (
 )
 from smcdsl.automaton.lexing import free_terminals
 from smcdsl.automaton.memory import i32, i64, njit, set_i32, set_i64, set_u64, u8, u64
-from smcdsl.automaton.parsing import accepts_end, below, shift, state_of, viable, viable_of
+from smcdsl.automaton.parsing import accepts_end, begins_alike, below, shift, state_of, viable, viable_of
 from smcdsl.automaton.tails import load_tails
 
 UNDECIDED, NEVER, ALWAYS = 0, 1, 2
@@ -228,16 +227,24 @@ def run_sequence(t: int, block: int, number: int, node: int) -> None:
     set_i64(t, LOW, i32(lows, parent))
     after = np.int64(NO)
     if before >= 0:
-        terminal, start = i32(at, SEQ_TERMINAL), i32(at, SEQ_START)
-        mode = i32(i64(t, MODE), start) if start >= 0 else np.int64(0)
+        terminal, code = i32(at, SEQ_TERMINAL), i32(at, SEQ_CODE)
         if terminal == i64(t, NUM_TERMINALS) - 1:
             after = before if accepts_end(t, before) else np.int64(NO)
         elif u8(i64(t, IGNORED), terminal):
-            after = before if start_at(t, before, mode) == start else np.int64(NO)
+            after = before if all_begin_alike(t, before, code) else np.int64(NO)
         else:
-            after = shift(t, before, terminal, start, mode)
+            after = shift(t, before, terminal, code)
     set_i32(nodes, number, after)
     set_i32(lows, number, i64(t, LOW))
+
+
+@njit()
+def all_begin_alike(t: int, node: int, code: int) -> bool:
+    """`begins_alike` for the stacks of a node; they agree on where the next lexeme begins."""
+    while state_of(t, node) < 0:
+        set_i64(t, LOW, min(i64(t, LOW), i32(i64(t, NODE_HEIGHT), node)))
+        node = second_of(t, SETS, -below(t, node))
+    return begins_alike(t, state_of(t, node), code)
 
 
 @njit()

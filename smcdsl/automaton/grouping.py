@@ -43,7 +43,6 @@ from smcdsl.automaton.layout import (
     NEXT_STATE,
     NO,
     NUM_FOLLOWING,
-    NUM_LEXER_STATES,
     NUM_PAIRS,
     NUM_TERMINALS,
     NUM_TRIE,
@@ -56,6 +55,7 @@ from smcdsl.automaton.layout import (
     PAIR_POOL,
     PAIR_TOKEN,
     SEQUENCES,
+    STEPS,
     TRIE_BYTE,
     TRIE_DEPTH,
     TRIE_SKIP,
@@ -72,7 +72,7 @@ ENDS = -1
 # end in where a class of lexer states does not say enough.
 B_SEQUENCES, B_GROUPS, B_TOKENS, B_ROWS, B_TOKEN_AT, B_ROW_AT, B_WORDS, B_ENDS = range(8)
 HEAD = 8
-SEQ_PARENT, SEQ_TERMINAL, SEQ_START = range(3)
+SEQ_PARENT, SEQ_TERMINAL, SEQ_CODE = range(3)
 GROUP_SEQUENCE, GROUP_END, GROUP_FIRST, GROUP_COUNT, GROUP_ROW = range(5)
 
 
@@ -89,21 +89,21 @@ def group_at(block, group):  # type: ignore[no-untyped-def]
 
 
 @njit()
-def sequence(t: int, parent: int, terminal: int, start: int) -> int:
+def sequence(t: int, parent: int, terminal: int, code: int) -> int:
     """The sequence that is `parent` and one more terminal; numbers begin at 1, the empty sequence."""
-    return intern(t, SEQUENCES, parent, terminal * (i64(t, NUM_LEXER_STATES) + 1) + start + 1)
+    return intern(t, SEQUENCES, parent, intern(t, STEPS, terminal, code))
 
 
 @njit(inline="always")
 def last_terminal(t, number):  # type: ignore[no-untyped-def]
     """The terminal with which a sequence ends."""
-    return second_of(t, SEQUENCES, number) // (i64(t, NUM_LEXER_STATES) + 1)
+    return first_of(t, STEPS, second_of(t, SEQUENCES, number))
 
 
 @njit(inline="always")
-def last_start(t, number):  # type: ignore[no-untyped-def]
-    """The lexer state that a sequence asks for, or NO."""
-    return second_of(t, SEQUENCES, number) % (i64(t, NUM_LEXER_STATES) + 1) - 1
+def last_code(t, number):  # type: ignore[no-untyped-def]
+    """How the lexeme after a sequence begins, or NO."""
+    return second_of(t, STEPS, second_of(t, SEQUENCES, number))
 
 
 @njit()
@@ -127,26 +127,24 @@ def may_become(t: int, before: int, q: int) -> bool:
 @njit(inline="always")
 def extend(t: int, number: int, move: int) -> int:
     """The sequence after a move, 0 if the grammar never has it."""
-    terminal, start = i32(move, 0), i32(move, 4)
+    terminal, code = i32(move, 0), i32(move, 4)
     q = i32(i64(t, OMEGA_Q), i32(move, 5))
     if terminal == NO:
         return number
     if u8(i64(t, IGNORED), terminal):
         if i32(move, 1) == NO:
-            known = NO if number == 1 else last_start(t, number)
-            if known >= 0 and i64(t, CHECK_STARTS) and known != start:
-                return 0
-            if known >= 0 or not i64(t, CHECK_STARTS):
+            # What is ignored leaves the parser where it is, so both codes speak of one start.
+            if not i64(t, CHECK_STARTS) or (number != 1 and last_code(t, number) == code):
                 return number
-            return sequence(t, number, terminal, start)
+            return sequence(t, number, terminal, code)
     else:
         if number != 1 and not may_follow(t, last_terminal(t, number), terminal):
             return 0
-        number = sequence(t, number, terminal, start if i32(move, 1) == NO else NO)
+        number = sequence(t, number, terminal, code if i32(move, 1) == NO else NO)
     for k in range(1, 4):
         if i32(move, k) >= 0:
             is_last = k == 3 or i32(move, k + 1) == NO
-            number = sequence(t, number, i32(move, k), start if is_last else NO)
+            number = sequence(t, number, i32(move, k), code if is_last else NO)
     if number == 1 or may_become(t, last_terminal(t, number), q):
         return number
     return 0
@@ -350,7 +348,7 @@ def write_block(t: int, block: int, size: int) -> None:
         at = sequence_at(block, i)
         set_i32(at, SEQ_PARENT, first_of(t, SEQUENCES, i + 1) - 1)
         set_i32(at, SEQ_TERMINAL, last_terminal(t, i + 1) if i else NO)
-        set_i32(at, SEQ_START, last_start(t, i + 1) if i else NO)
+        set_i32(at, SEQ_CODE, last_code(t, i + 1) if i else NO)
     sizes = i64(t, GROUP_SIZES)
     token_at = HEAD + 3 * sequences + 5 * groups
     token_at += token_at & 1

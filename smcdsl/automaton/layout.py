@@ -186,11 +186,12 @@ POOLS = (
     "successors",  # (state, token) -> state
     "decisions",  # (omega, LR state on top)
     "branches",  # (branch, what was read)
-    "sequences",  # (parent, terminal * S + start): while a walk lasts
+    "sequences",  # (parent, step): while a walk lasts
     "groups",  # (sequence, how it ends): while a walk lasts
+    "steps",  # (terminal, code of the next lexeme): while a walk lasts
 )
 NODES, SETS, UNIONS, OWED, ROOMS, OMEGAS, HYPOTHESES, CONFIGS, WORDS = range(9)
-TAILS, PLACES, STATES, SUCCESSORS, DECISIONS, BRANCHES, SEQUENCES, GROUPS = range(9, 17)
+TAILS, PLACES, STATES, SUCCESSORS, DECISIONS, BRANCHES, SEQUENCES, GROUPS, STEPS = range(9, 18)
 
 FIRST_POOL = next(_next)
 POOL_SLOTS = 6

@@ -47,7 +47,7 @@ from smcdsl.automaton.memory import i32, i64, njit, set_i32, set_i64, set_u64, u
 
 MOST_SHEDDING = 256
 MOVE = 7
-"""A move is (terminal that ended before the byte or NO, markers a, b, c, start, omega, whether start is checked)."""
+"""A move is (terminal that ended before the byte or NO, markers a, b, c, code, omega, -); see `code_of`."""
 
 
 @njit()
@@ -62,6 +62,12 @@ def omega(t: int, q: int, r: int, owed: int) -> int:
     if plain and i64(t, FLAG) == 0:
         set_i32(i64(t, PLAIN_OMEGA), q, number)
     return number
+
+
+@njit(inline="always")
+def code_of(start, byte):  # type: ignore[no-untyped-def]
+    """How the next lexeme begins: as from lexer state `start` with `byte`. Starts with equal successors are alike."""
+    return 256 * start + byte
 
 
 @njit(inline="always")
@@ -113,8 +119,15 @@ def escapes(t: int, q: int, owed: int) -> bool:
 
 
 @njit()
-def add_move(t: int, count: int, terminal: int, restart: int, start: int, to: int) -> int:
-    """Append a move; `restart` is the number of a restart or NO. The new count."""
+def add_move(t: int, count: int, first: int, terminal: int, restart: int, code: int, to: int) -> int:
+    """Append a move unless one from `first` on is alike; `restart` is the number of a restart or NO. The new count."""
+    for i in range(first, count):
+        known = i64(t, MOVES) + 4 * MOVE * i
+        alike = i32(known, 5) == to and i32(known, 0) == terminal
+        for k in range(3):
+            alike = alike and i32(known, 1 + k) == (NO if restart < 0 else i32(i64(t, RESTARTS), 5 * restart + k))
+        if alike:
+            return count
     if 7 * (count + 1) > SCRATCH:
         set_i64(t, FLAG, -2)
         return count
@@ -122,7 +135,7 @@ def add_move(t: int, count: int, terminal: int, restart: int, start: int, to: in
     set_i32(moves, 0, terminal)
     for k in range(3):
         set_i32(moves, 1 + k, NO if restart < 0 else i32(i64(t, RESTARTS), 5 * restart + k))
-    set_i32(moves, 4, start)
+    set_i32(moves, 4, code)
     set_i32(moves, 5, to)
     return count + 1
 
@@ -140,13 +153,13 @@ def find_moves(t: int, here: int, byte: int) -> int:
     owed_now = owed_after(t, owed, byte) if owed > 0 else np.int64(0)
     onward = i32(i64(t, NEXT_STATE), 256 * q + byte)
     if onward and owed_now >= 0 and (owed_now == 0 or escapes(t, onward, owed_now)):
-        count = add_move(t, count, NO, NO, NO, omega(t, onward, r, owed_now))
+        count = add_move(t, count, count, NO, NO, NO, omega(t, onward, r, owed_now))
     if not accepting(t, q):
         return count
     longest = u8(i64(t, EXCLUSIVE), i32(i64(t, MODE), q))
     shut = longest and (owed_now < 0 or (onward != 0 and accepting(t, onward)))
     for i in range(i32(i64(t, ACCEPTS_START), q), i32(i64(t, ACCEPTS_START), q + 1)):
-        terminal = i32(i64(t, ACCEPTS), i)
+        terminal, first = i32(i64(t, ACCEPTS), i), count
         for k in range(i32(i64(t, RESTARTS_START), terminal), i32(i64(t, RESTARTS_START), terminal + 1)):
             plain = i32(i64(t, RESTARTS), 5 * k + 4)
             if shut and plain:
@@ -160,7 +173,7 @@ def find_moves(t: int, here: int, byte: int) -> int:
                 owes = owe(t, owed_now, onward) if onward else owed_now
                 if owes > 0 and not escapes(t, begun, owes):
                     continue
-            count = add_move(t, count, terminal, k, start, omega(t, begun, r, owes))
+            count = add_move(t, count, first, terminal, k, code_of(start, byte), omega(t, begun, r, owes))
     return count
 
 

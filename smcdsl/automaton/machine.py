@@ -7,6 +7,7 @@ visited, or the answer of a search. The methods here provide it and go on.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -85,10 +86,9 @@ class Machine:
         self._possible = possible
         self._stacks: dict[int, Stacks] = {}
         self.words = set_tables(self.pools, tables, following)
-        self._walker = Walker(self.pools)
         path = None if cache_dir is None else block_path(cache_dir, tables.fingerprint, following)
         states = _reached_states(self.pools) if many else []
-        self.blocks = Blocks(Walker(self.pools) if many else self._walker, states, path if many else None)
+        self.blocks = Blocks(lambda: Walker(self.pools), states, path if many else None)
         self._held: dict[int, tuple[NDArray[np.int32], NDArray[np.int32]]] = {}
         self._built_bytes = 0
         self._bound_ahead = -1
@@ -112,6 +112,10 @@ class Machine:
         pools.set(layout.SCRATCH_ROW, np.zeros(self.words, dtype=np.uint64))
         self._one_state = np.zeros(2, dtype=np.int64)
         self._text = np.zeros(1, dtype=np.uint8)
+
+    @cached_property
+    def _walker(self) -> Walker:
+        return Walker(self.pools)
 
     def _room_for_bits(self, capacity: int) -> None:
         words = int(self.pools.table[layout.NUM_WORDS])
@@ -197,7 +201,7 @@ class Machine:
         for here, node in reached:
             steps = [(0, markers[here] + 1)] if here else [(m, k) for m, k in enumerate(markers) if m]
             for target, marker in steps:
-                after = shift(self.t, node, marker, -1, 0)
+                after = shift(self.t, node, marker, -1)
                 if after > 0 and (target, after) not in reached:
                     reached.append((target, after))
         return reached

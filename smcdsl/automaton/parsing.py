@@ -44,7 +44,9 @@ from smcdsl.automaton.layout import (
     LEVEL_NEXT,
     LHS,
     LOW,
+    MODE,
     MOST_COLUMNS,
+    NEXT_STATE,
     NO,
     NODE_FRAME,
     NODE_HEIGHT,
@@ -200,15 +202,23 @@ def settle(t: int, node: int, terminal: int) -> int:
 
 
 @njit()
-def shift_one(t: int, node: int, terminal: int, start: int, mode: int) -> int:
+def begins_alike(t: int, state: int, code: int) -> bool:
+    """Whether after an LR state the next lexeme begins as a code says, see `lexing.code_of`."""
+    start, byte = code >> 8, code & 255
+    own = i32(i64(t, START_OF), state * i64(t, NUM_MODES) + i32(i64(t, MODE), start))
+    return own == start or i32(i64(t, NEXT_STATE), 256 * own + byte) == i32(i64(t, NEXT_STATE), code)
+
+
+@njit()
+def shift_one(t: int, node: int, terminal: int, code: int) -> int:
     """`shift` of a terminal that is no line break."""
     target = settle(t, node, terminal)
     if target == FORKS:
-        after = fork(t, node, terminal, start, mode, False)
+        after = fork(t, node, terminal, code, False)
         return after if after > 0 else NO
     if target < 0:
         return NO
-    if start >= 0 and i64(t, CHECK_STARTS) and i32(i64(t, START_OF), target * i64(t, NUM_MODES) + mode) != start:
+    if code >= 0 and i64(t, CHECK_STARTS) and not begins_alike(t, target, code):
         return NO
     pushed = i64(t, PUSHED)
     base = i64(t, BASE)
@@ -218,18 +228,15 @@ def shift_one(t: int, node: int, terminal: int, start: int, mode: int) -> int:
 
 
 @njit()
-def shift(t: int, node: int, terminal: int, start: int, mode: int) -> int:
-    """The node after `terminal` if the next lexeme then begins in lexer state `start`, else NO.
-
-    With `start` NO any will do.
-    """
+def shift(t: int, node: int, terminal: int, code: int) -> int:
+    """The node after `terminal` if the next lexeme then begins as `code` says, else NO. With `code` NO any will do."""
     if i64(t, HAS_LINES) and i32(i64(t, COLUMN), terminal) >= 0:
-        return after_line(t, node, terminal, start, mode)
-    return shift_one(t, node, terminal, start, mode)
+        return after_line(t, node, terminal, code)
+    return shift_one(t, node, terminal, code)
 
 
 @njit()
-def after_line(t: int, node: int, terminal: int, start: int, mode: int) -> int:
+def after_line(t: int, node: int, terminal: int, code: int) -> int:
     """`shift` of a line break, with the indent or the dedents that its column brings; in brackets nothing changes."""
     frame = read_frame(t, node)
     after = node
@@ -237,31 +244,30 @@ def after_line(t: int, node: int, terminal: int, start: int, mode: int) -> int:
         column = i32(i64(t, COLUMN), terminal)
         if column > i64(t, MOST_COLUMNS):
             return NO
-        after = shift_one(t, node, terminal, NO, mode)
+        after = shift_one(t, node, terminal, NO)
         if after >= 0 and column > column_of(t, frame):
             set_i64(t, COLUMN_NOW, column)
-            after = shift_one(t, after, i64(t, INDENT), NO, mode)
+            after = shift_one(t, after, i64(t, INDENT), NO)
         else:
             while after >= 0 and column < column_of(t, frame):
-                after = shift_one(t, after, i64(t, DEDENT), NO, mode)
+                after = shift_one(t, after, i64(t, DEDENT), NO)
                 if after >= 0:
                     frame = read_frame(t, after)
             if column != column_of(t, frame):
                 return NO
-    if after < 0 or start < 0 or not i64(t, CHECK_STARTS):
+    if after < 0 or code < 0 or not i64(t, CHECK_STARTS):
         return after
-    begins = i32(i64(t, START_OF), state_of(t, after) * i64(t, NUM_MODES) + mode)
-    return after if begins == start else NO
+    return after if begins_alike(t, state_of(t, after), code) else NO
 
 
 @njit()
 def acceptable(t: int, node: int, terminal: int) -> bool:
     """Whether `terminal` can be shifted next, after reductions."""
     if i64(t, HAS_LINES) and i32(i64(t, COLUMN), terminal) >= 0:
-        return after_line(t, node, terminal, NO, 0) >= 0
+        return after_line(t, node, terminal, NO) >= 0
     target = settle(t, node, terminal)
     if target == FORKS:
-        return fork(t, node, terminal, NO, 0, True) != 0
+        return fork(t, node, terminal, NO, True) != 0
     return target >= 0
 
 
@@ -271,7 +277,7 @@ def accepts_end(t: int, node: int) -> bool:
     if i64(t, HAS_LINES):
         frame = read_frame(t, node)
         while node >= 0 and frame > 0 and not in_brackets(t, frame):
-            node = shift_one(t, node, i64(t, DEDENT), NO, 0)
+            node = shift_one(t, node, i64(t, DEDENT), NO)
             if node >= 0:
                 frame = read_frame(t, node)
         if node < 0:
@@ -307,7 +313,7 @@ def add_distinct(array: int, count: int, value: int) -> int:
 
 
 @njit()
-def fork(t: int, node: int, terminal: int, start: int, mode: int, ask: bool) -> int:
+def fork(t: int, node: int, terminal: int, code: int, ask: bool) -> int:
     """`shift` along every action of the tables: a node, or 0. With `ask` 1 as soon as something can be shifted."""
     agenda, results, level, onward = i64(t, AGENDA), i64(t, RESULTS), i64(t, LEVEL), i64(t, LEVEL_NEXT)
     shifts, heights = i64(t, SHIFT), i64(t, NODE_HEIGHT)
@@ -324,11 +330,7 @@ def fork(t: int, node: int, terminal: int, start: int, mode: int, ask: bool) -> 
         if target >= 0:
             if ask:
                 return 1
-            if (
-                start < 0
-                or not i64(t, CHECK_STARTS)
-                or i32(i64(t, START_OF), target * i64(t, NUM_MODES) + mode) == start
-            ):
+            if code < 0 or not i64(t, CHECK_STARTS) or begins_alike(t, target, code):
                 found = add_distinct(results, found, push(t, top, target))
         cell = state * num_terminals + terminal
         for i in range(i32(i64(t, FIRST_REDUCE), cell), i32(i64(t, FIRST_REDUCE), cell + 1)):
@@ -502,7 +504,7 @@ def ends_after(t: int, node: int, mode: int) -> bool:
         for k in range(3):
             marker = i32(endings, 3 * i + k)
             if marker >= 0 and after >= 0:
-                after = shift(t, after, marker, NO, 0)
+                after = shift(t, after, marker, NO)
         if after >= 0 and accepts_end(t, after):
             return True
     return False
@@ -513,4 +515,4 @@ def after_lexeme(t: int, node: int, terminal: int) -> int:
     """The node after a lexeme has ended, any start; ignored ones change nothing."""
     if u8(i64(t, IGNORED), terminal):
         return node
-    return shift(t, node, terminal, NO, 0)
+    return shift(t, node, terminal, NO)

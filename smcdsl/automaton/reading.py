@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from smcdsl.automaton.deciding import explain, is_fresh, row_of_place, start_at
+from smcdsl.automaton.deciding import all_begin_alike, explain, is_fresh, row_of_place, start_at
 from smcdsl.automaton.interning import find, first_of, intern, second_of
 from smcdsl.automaton.layout import (
     ACCEPTS,
@@ -120,21 +120,20 @@ def may_end(t: int, config: int) -> bool:
 @njit(inline="always")
 def follow(t: int, node: int, move: int) -> int:
     """The node after what a move ends and enters, or NO."""
-    terminal, start = i32(move, 0), i32(move, 4)
+    terminal, code = i32(move, 0), i32(move, 4)
     if terminal == NO:
         return node
     plain = i32(move, 1) == NO
-    mode = i32(i64(t, MODE), start)
     if u8(i64(t, IGNORED), terminal):
-        if plain and start_at(t, node, mode) != start:
+        if plain and not all_begin_alike(t, node, code):
             return NO
     else:
-        node = shift(t, node, terminal, start if plain else NO, mode)
+        node = shift(t, node, terminal, code if plain else NO)
     for k in range(1, 4):
         marker = i32(move, k)
         if marker >= 0 and node >= 0:
             last = k == 3 or i32(move, k + 1) == NO
-            node = shift(t, node, marker, start if last else NO, mode)
+            node = shift(t, node, marker, code if last else NO)
     return node
 
 

@@ -73,6 +73,7 @@ class Walker:
         while True:
             pools.clear(layout.SEQUENCES)
             pools.clear(layout.GROUPS)
+            pools.clear(layout.STEPS)
             pools.table[FLAG] = 0
             grouping.walk(self._t, here)
             if not self._make_room():

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import TypeVar
 
@@ -48,6 +48,7 @@ from smcdsl.compiler.forms import FormBuilder, Forms, NotContextFree, layout_ter
 from smcdsl.compiler.indentation import Layout, layout_fault, with_columns
 from smcdsl.compiler.lalr import LalrTables, lalr
 from smcdsl.compiler.lexer import LexerStart, bit_rows, build_lexer
+from smcdsl.compiler.minimal import DEFAULT_STATE_LIMIT
 from smcdsl.compiler.product import intersect_rules, without_restrictions
 from smcdsl.compiler.separation import ends_before, is_separable
 from smcdsl.compiler.site_rules import Automata, SiteRules
@@ -67,7 +68,6 @@ from smcdsl.program.grammar import (
 )
 from smcdsl.vocabulary import Vocabulary
 
-DEFAULT_STATE_LIMIT = 2_000_000
 _PRODUCT_RULES = 5_000
 """Rules of the product of a grammar with a filter; beyond them the filter runs beside the parser."""
 _Read = TypeVar("_Read")
@@ -449,25 +449,40 @@ class _Parsed:
             self.lexer, self.parser, self.layout = widened.lexer, widened.parser, widened.layout
             self.separable = self.separable and widened.separable
 
+    @cached_property
+    def _members(self) -> list[int]:
+        """Per mode the bitmask of its terminals."""
+        found = [0] * len(self.forms.exclusive)
+        for terminal, mode in self.modes.items():
+            found[mode] |= 1 << terminal
+        return found
+
+    @cached_property
+    def _passed_over(self) -> int:
+        """Bitmask of the terminals that may come in any state."""
+        found = sum(1 << terminal for terminal in self.forms.ignored)
+        return found if self._layout is None else found | 1 << self._layout.newline
+
     def _competing(self, tables: LalrTables, state: int, mode: int) -> frozenset[int]:
         """Terminals that take part in a lexeme which begins in an LALR state."""
-        members = {terminal for terminal, owner in self.modes.items() if owner == mode}
+        members = self._members[mode]
         if self.forms.contextual[mode]:
-            wanted = tables.acceptable(state)
-            passed_over = {*self.forms.ignored, *((self._layout.newline,) if self._layout else ())}
-            members = {t for t in members if wanted >> t & 1 or t in passed_over}
+            members &= tables.acceptable(state) | self._passed_over
         if state == 0 and self._flush:
-            members -= set(self.forms.ignored)
-        return frozenset(members)
+            members &= ~sum(1 << terminal for terminal in self.forms.ignored)
+        return frozenset(bits(members))
 
     def _always_shiftable(self, tables: LalrTables) -> bool:
         """Whether every terminal that a state looks for can win a lexeme that begins in it."""
-        for state in range(len(tables.shift)):
-            for terminal, mode in self.modes.items():
-                if self.forms.exclusive[mode] and tables.acceptable(state) >> terminal & 1:
-                    start = self.parser.start_of[state, mode]
-                    if not int(self.lexer.alive[start, terminal >> 6]) >> (terminal & 63) & 1:
-                        return False
+        alive = {
+            start: int.from_bytes(self.lexer.alive[start].tobytes(), "little")
+            for start in np.unique(self.parser.start_of).tolist()
+        }
+        for state, starts in enumerate(self.parser.start_of.tolist()):
+            wanted = tables.acceptable(state)
+            for mode, start in enumerate(starts):
+                if self.forms.exclusive[mode] and wanted & self._members[mode] & ~alive[start]:
+                    return False
         return True
 
     def _boundaries(self, grammar: Grammar) -> NDArray[np.int32]:
@@ -480,6 +495,14 @@ class _Parsed:
         return np.array(closes, dtype=np.int32)
 
 
+def bits(mask: int) -> Iterator[int]:
+    """The numbers of the bits of a mask."""
+    while mask:
+        low = mask & -mask
+        yield low.bit_length() - 1
+        mask ^= low
+
+
 def parser_tables(
     tables: LalrTables, start_of: NDArray[np.int32], markers: list[int], boundary: NDArray[np.int32]
 ) -> ParserTables:
@@ -487,21 +510,24 @@ def parser_tables(
     states, terminals = len(tables.shift), tables.end + 1
     shift = np.full((states, terminals), -1, dtype=np.int32)
     goto = np.full((states, len(tables.grammar.nonterminals)), -1, dtype=np.int32)
-    reductions: list[list[int]] = [[] for _ in range(states * terminals)]
+    cells: list[int] = []
+    productions: list[int] = []
     for state in range(states):
         for terminal, target in tables.shift[state].items():
             shift[state, terminal] = target
         for nonterminal, target in tables.goto[state].items():
             goto[state, nonterminal] = target
         for production, lookaheads in tables.reduce[state].items():
-            for terminal in range(terminals):
-                if lookaheads >> terminal & 1:
-                    reductions[state * terminals + terminal].append(production)
-    first = np.cumsum([0] + [len(cell) for cell in reductions])
+            found = [state * terminals + terminal for terminal in bits(lookaheads)]
+            cells += found
+            productions += [production] * len(found)
+    order = np.argsort(np.array(cells, dtype=np.int64), kind="stable")
+    counts = np.bincount(np.array(cells, dtype=np.int64), minlength=states * terminals)
+    first = np.concatenate([[0], np.cumsum(counts)])
     return ParserTables(
         shift=shift,
         first_reduce=first.astype(np.int32),
-        reduce=np.array([production for cell in reductions for production in cell], dtype=np.int32),
+        reduce=np.array(productions, dtype=np.int32)[order],
         goto=goto,
         lhs=np.array([production.lhs for production in tables.grammar.productions], dtype=np.int32),
         length=np.array([len(production.rhs) for production in tables.grammar.productions], dtype=np.int32),

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +18,7 @@ from numpy.typing import NDArray
 from smcdsl.automaton.tables import LexerTables
 from smcdsl.compiler.minimal import Dfa
 from smcdsl.compiler.nfa import TooLarge
+from smcdsl.compiler.refinement import distinct, partition
 
 
 @dataclass(frozen=True)
@@ -57,7 +59,9 @@ def build_lexer(
     classes = union.byte_class
     table = np.array(union.rows, dtype=np.int32)
     labels = _numbered(zip(union.modes, union.winners, union.start_marks))
-    blocks = _refine(table, labels)
+    # A state of one terminal alone is minimal as that terminal's automaton is; merging the few others is no gain.
+    alone = sum(len(members) == 1 for members in union.members)
+    blocks = np.arange(len(table)) if 4 * alone > 3 * len(table) else partition(table, labels)
     table, representatives, renumber = _quotient(table, blocks)
     winners = [union.winners[state] for state in representatives]
     alive = _alive(table, winners)
@@ -100,9 +104,8 @@ class _Union:
             [np.where(t.dfa.next_state > 0, t.dfa.next_state + offset, 0) for t, offset in zip(terminals, offsets)]
             or [np.zeros((1, 256), dtype=np.int64)]
         )
-        columns, self.byte_class = np.unique(stacked, axis=1, return_inverse=True)
-        self.byte_class = self.byte_class.reshape(256)
-        self.stacked = np.ascontiguousarray(columns.astype(np.int64))
+        first, self.byte_class = distinct_columns(stacked)
+        self.stacked = np.ascontiguousarray(stacked[:, first])
         self.owner = np.repeat(np.arange(len(terminals)), [len(terminal.dfa) for terminal in terminals])
         accepting = [terminal.dfa.accepting for terminal in terminals]
         self.accepting = np.concatenate(accepting) if accepting else np.zeros(1, bool)
@@ -124,23 +127,30 @@ class _Union:
         """Compute the transitions of all states reached."""
         width = self.stacked.shape[1]
         self.rows.append(np.zeros(width, dtype=np.int64))
+        # Mostly one terminal alone is left: its states have numbers in an array.
+        alone = np.full((len(self.exclusive), len(self.stacked)), -1, dtype=np.int64)
+        alone[:, 0] = 0
         state = 1
         while state < len(self.members):
-            row = np.zeros(width, dtype=np.int64)
-            if self.members[state]:
-                targets = np.ascontiguousarray(self.stacked[list(self.members[state])].T)
-                seen: dict[bytes, int] = {}
-                for column in range(width):
-                    key = targets[column].tobytes()
-                    number = seen.get(key)
-                    if number is None:
-                        number = seen[key] = self._number(self.modes[state], targets[column])
-                    row[column] = number
+            members, mode = self.members[state], self.modes[state]
+            if len(members) == 1:
+                targets = self.stacked[members[0]]
+                row = alone[mode, targets]
+                if row.min() < 0:
+                    for target in set(targets[row < 0].tolist()):
+                        alone[mode, target] = self._number(mode, (target,))
+                    row = alone[mode, targets]
+            elif members:
+                first, inverse = distinct_columns(self.stacked[list(members)])
+                sets = self.stacked[list(members)][:, first].T.tolist()
+                numbers = [self._number(mode, tuple(sorted(filter(None, targets)))) for targets in sets]
+                row = np.array(numbers, dtype=np.int64)[inverse]
+            else:
+                row = np.zeros(width, dtype=np.int64)
             self.rows.append(row)
             state += 1
 
-    def _number(self, mode: int, targets: NDArray[np.int64]) -> int:
-        members = tuple(sorted(targets[targets > 0].tolist()))
+    def _number(self, mode: int, members: tuple[int, ...]) -> int:
         if not members:
             return 0
         members, winners = self._decide(mode, members)
@@ -176,19 +186,12 @@ def _numbered(keys: object) -> NDArray[np.int64]:
     return np.array([numbers.setdefault(key, len(numbers)) for key in keys], dtype=np.int64)  # type: ignore[attr-defined]
 
 
-def _refine(table: NDArray[np.int32], labels: NDArray[np.int64]) -> NDArray[np.int64]:
-    """The coarsest partition that respects labels and transitions, by Moore's refinement."""
-    blocks = labels
-    count = int(blocks.max()) + 1
-    while True:
-        signature = np.column_stack([blocks, blocks[table]])
-        packed = np.ascontiguousarray(signature).view(np.dtype((np.void, signature.shape[1] * 8))).reshape(-1)
-        _, refined = np.unique(packed, return_inverse=True)
-        refined = refined.reshape(-1)
-        size = int(refined.max()) + 1
-        if size == count:
-            return refined
-        blocks, count = refined.astype(np.int64), size
+def distinct_columns(table: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """(one column of each kind, the kind of every column)."""
+    rows = np.ascontiguousarray(table.T)
+    packed = rows.view(np.dtype((np.void, rows.shape[1] * rows.itemsize))).reshape(-1)
+    _, first, inverse = np.unique(packed, return_index=True, return_inverse=True)
+    return first, inverse.reshape(-1)
 
 
 def _quotient(
@@ -207,7 +210,8 @@ def _quotient(
 def _alive(table: NDArray[np.int32], winners: list[int]) -> list[int]:
     """Per state the union of what can be accepted from it on."""
     alive = list(winners)
-    successors = [np.unique(row).tolist() for row in table]
+    sources, bounds = distinct_edges(table)
+    successors = [sources[a:b] for a, b in pairwise(bounds)]
     changed = True
     while changed:
         changed = False
@@ -221,6 +225,13 @@ def _alive(table: NDArray[np.int32], winners: list[int]) -> list[int]:
     return alive
 
 
+def distinct_edges(table: NDArray[np.int32]) -> tuple[list[int], list[int]]:
+    """Targets of all states, each once, and where each state's begin."""
+    size = len(table)
+    pairs = distinct((np.arange(size, dtype=np.int64)[:, None] * size + table).reshape(-1))
+    return (pairs % size).tolist(), np.searchsorted(pairs, np.arange(size + 1) * size).tolist()
+
+
 def _escapes(
     next_state: NDArray[np.int32], accepting: NDArray[np.bool_], exclusive: NDArray[np.bool_]
 ) -> tuple[NDArray[np.int32], NDArray[np.bool_]]:
@@ -230,7 +241,7 @@ def _escapes(
     to its death, or end before. Where it cannot, the early end need not be looked at: a name that might go
     on with a letter of several bytes is never followed by a name that begins with it.
     """
-    _, first = np.unique(next_state, axis=1, return_index=True)
+    first, _ = distinct_columns(next_state.astype(np.int64))
     table = next_state[:, first]
     owed = np.zeros(len(table), dtype=np.bool_)
     owed[table[accepting & exclusive]] = True
@@ -245,6 +256,8 @@ def _escapes(
             break
         owed = wider
     column = np.full(len(table), -1, dtype=np.int32)
+    if not owed.any():
+        return column, np.zeros((len(table), 0), dtype=np.bool_)
     column[owed] = np.arange(int(owed.sum()))
     states = np.flatnonzero(owed)
     if len(states) * len(table) * len(first) > 200_000_000:

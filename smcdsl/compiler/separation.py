@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from smcdsl.automaton.tables import LexerTables
 from smcdsl.compiler.bnf import ContextFree, nullable
+from smcdsl.compiler.lexer import distinct_columns
 
 
 def adjacent_terminals(grammar: ContextFree) -> dict[int, set[int]]:
@@ -99,16 +100,28 @@ class _Checker:
     def __init__(self, lexer: LexerTables, starts: list[int], ignored: set[int], modes: dict[int, int]) -> None:
         self.lexer, self.starts, self.ignored, self.modes = lexer, starts, ignored, modes
         self.dead = lexer.next_state == 0
+        kinds, _ = distinct_columns(lexer.next_state.astype(np.int64))
+        self._kinds = np.ascontiguousarray(lexer.next_state[:, kinds])
         self.begins: dict[int, NDArray[np.bool_]] = {}
-        self._after_ignored: dict[int, NDArray[np.bool_]] = {}
+        self._after_ignored: dict[tuple[int, bytes], NDArray[np.bool_]] = {}
+        self._beginnings: dict[int, bytes] = {}
+        self._apart: dict[tuple[int, int, bytes], bool] = {}
 
     def apart(self, terminal: int, follower: int) -> bool:
         """Whether a lexeme of `terminal`, wherever it is, can end where one of `follower` can follow."""
-        states, good = self._ending(terminal), self.good_ends(terminal, follower)
-        if len(good) == len(states):
-            return True
-        inside = self._alive(np.arange(len(self.lexer.alive), dtype=np.int32), terminal)
-        return bool(self._reaching(good)[inside].all())
+        key = (terminal, self.modes[follower], self._beginning(follower))
+        if key not in self._apart:
+            states, good = self._ending(terminal), self.good_ends(terminal, follower)
+            inside = self._alive(np.arange(len(self.lexer.alive), dtype=np.int32), terminal)
+            self._apart[key] = len(good) == len(states) or bool(self._reaching(good)[inside].all())
+        return self._apart[key]
+
+    def _beginning(self, follower: int) -> bytes:
+        """What `first_bytes` says, to compare."""
+        found = self._beginnings.get(follower)
+        if found is None:
+            found = self._beginnings[follower] = self.first_bytes(follower).tobytes()
+        return found
 
     def good_ends(self, terminal: int, follower: int) -> NDArray[np.int64]:
         """The states in which a lexeme of `terminal` ends for good with some byte that `follower` can begin with."""
@@ -127,7 +140,8 @@ class _Checker:
 
     def _by_way_of_ignored(self, follower: int) -> NDArray[np.bool_]:
         """(256,) bytes that begin an ignored lexeme after which `follower` can begin."""
-        if follower not in self._after_ignored:
+        key = (self.modes[follower], self._beginning(follower))
+        if key not in self._after_ignored:
             row = np.zeros(256, dtype=np.bool_)
             for terminal in self.ignored:
                 if self.modes[terminal] != self.modes[follower]:
@@ -139,8 +153,8 @@ class _Checker:
                 for start in self._knowing(terminal):
                     begins &= reaching[self.lexer.next_state[start]]
                 row |= begins
-            self._after_ignored[follower] = row
-        return self._after_ignored[follower]
+            self._after_ignored[key] = row
+        return self._after_ignored[key]
 
     def _knowing(self, terminal: int) -> list[int]:
         return [s for s in self.starts if self.lexer.alive[s, terminal >> 6] >> np.uint64(terminal & 63) & np.uint64(1)]
@@ -157,7 +171,7 @@ class _Checker:
         reached = np.zeros(len(self.lexer.next_state), dtype=np.bool_)
         reached[goals] = True
         while True:
-            wider = reached | reached[self.lexer.next_state].any(axis=1)
+            wider = reached | reached[self._kinds].any(axis=1)
             wider[0] = False
             if (wider == reached).all():
                 return reached

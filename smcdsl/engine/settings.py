@@ -17,7 +17,7 @@ from smcdsl.errors import Diagnostic, Label, Source, Span, UsageError, shown_pat
 from smcdsl.program.program import InferenceProfile, Method, Program
 from smcdsl.protocols import parse_duration
 
-DEFAULT_STATE_LIMIT = 2_000_000
+DEFAULT_STATE_LIMIT = 100_000
 METHODS: tuple[str, ...] = get_args(Method)
 
 _PROFILE_NAMES = {
