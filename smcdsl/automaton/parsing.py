@@ -373,7 +373,9 @@ def known_union(t: int, first: int, second: int) -> int:
     if first == second:
         return first
     entry = find(t, UNIONS, min(first, second), max(first, second))
-    return i32(i64(t, UNION), entry) if entry >= 0 else NO
+    # An entry without a node is one whose making was cut off by a pool that was full.
+    known = i32(i64(t, UNION), entry) if entry >= 0 else 0
+    return known if known > 0 else NO
 
 
 @njit()
