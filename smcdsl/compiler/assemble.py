@@ -208,7 +208,7 @@ class _Assembly:
             return None
         try:
             return from_expression(grammar.rules[grammar.start], grammar.rules, self.state_limit)
-        except NotRegular:
+        except (NotRegular, TooLarge):
             return None
 
     def _regular_tables(self, whole: Whole, dfa: Dfa) -> AutomatonTables:

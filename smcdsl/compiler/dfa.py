@@ -7,7 +7,9 @@ to the token automaton.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Hashable, Mapping
+from dataclasses import dataclass, field
 from functools import lru_cache, wraps
 from typing import ParamSpec
 
@@ -196,13 +198,31 @@ def _closed_dfa(expression: GrammarExpression, limit: int) -> Dfa:
     return minimized(nfa, start, Building(nfa, {}, {}, limit).add(expression, start), limit)
 
 
+_MOST_COPIES = 4
+"""A rule's body is added so often before its automaton is made on its own and copied instead."""
+
+
+@dataclass
+class _Repeated:
+    """How often rules were added, and automata of those added often; None if too large."""
+
+    uses: Counter[str] = field(default_factory=Counter)
+    automata: dict[str, Dfa | None] = field(default_factory=dict)
+
+
 class Building:
     """Adds expressions to one NFA; whatever needs a product is compiled on its own first."""
 
     def __init__(
-        self, nfa: Nfa, rules: Mapping[str, GrammarExpression], components: Mapping[str, Component], limit: int
+        self,
+        nfa: Nfa,
+        rules: Mapping[str, GrammarExpression],
+        components: Mapping[str, Component],
+        limit: int,
+        repeated: _Repeated | None = None,
     ) -> None:
         self.nfa, self.rules, self.components, self.limit = nfa, rules, components, limit
+        self.repeated = _Repeated() if repeated is None else repeated
 
     def add(self, expression: GrammarExpression, start: int) -> int:
         """Add the paths of an expression from `start`; return the state in which they end."""
@@ -265,9 +285,25 @@ class Building:
         if name not in self.rules:
             raise NotRegular(reference, f"`{name}` is not defined")
         component = self.components.get(name)
-        if component is None:
-            return self.add(self.rules[name], start)
-        return self.add_component(component, name, start)
+        if component is not None:
+            return self.add_component(component, name, start)
+        automaton = self.repeated_rule(name)
+        return self.add(self.rules[name], start) if automaton is None else self.embed(automaton, start)
+
+    def repeated_rule(self, name: str) -> Dfa | None:
+        """The automaton of a rule that stands in many places: copies within copies would double at every level."""
+        uses, automata = self.repeated.uses, self.repeated.automata
+        uses[name] += 1
+        if uses[name] <= _MOST_COPIES:
+            return None
+        if name not in automata:
+            automata[name] = None
+            try:
+                automata[name] = self.alone(self.rules[name])
+            except TooLarge:
+                # It may still be small where it stands.
+                return None
+        return automata[name]
 
     def add_component(self, component: Component, name: str, start: int) -> int:
         """Add a copy of rules that refer to each other, entered at `name`.
@@ -326,7 +362,7 @@ class Building:
         """The automaton of a part, with the same rules in sight."""
         nfa = Nfa(limit=4 * self.limit)
         start = nfa.state()
-        building = Building(nfa, self.rules, self.components, self.limit)
+        building = Building(nfa, self.rules, self.components, self.limit, self.repeated)
         return minimized(nfa, start, building.add(expression, start), self.limit)
 
     def embed(self, dfa: Dfa, start: int) -> int:

@@ -15,6 +15,7 @@ from smcdsl.compiler import mistakes
 from smcdsl.compiler.bnf import ContextFree, Production, Rhs
 from smcdsl.compiler.dfa import Dfa, difference, from_bytes, from_expression
 from smcdsl.compiler.lexer import LexicalTerminal
+from smcdsl.compiler.nfa import TooLarge
 from smcdsl.errors import CompileError
 from smcdsl.program.grammar import (
     Alternatives,
@@ -35,6 +36,8 @@ from smcdsl.program.grammar import (
 
 _MOST_ALTERNATIVES = 500
 """Beyond this a product of alternatives is split by helper rules."""
+_MOST_REPEATED = 4096
+"""A part too large for an automaton is written out so often at most."""
 
 
 class NotContextFree(Exception):
@@ -150,7 +153,12 @@ class FormBuilder:
     def _alternatives(self, scope: _Scope, expression: GrammarExpression) -> list[Rhs]:
         """The right-hand sides that an expression stands for."""
         if scope.grammar.lexing == "scannerless" and _is_regular(expression, scope.regular):
-            return self._regular(scope, expression)
+            try:
+                return self._regular(scope, expression)
+            except TooLarge:
+                # In parts it may still fit: productions share what an automaton has to repeat.
+                if not _has_small_parts(expression):
+                    raise
         match expression:
             case Reference():
                 if expression.name in scope.grammar.terminals:
@@ -354,10 +362,25 @@ def _grouped(
             run.append(item)
             continue
         if run and kind is Concatenation:
-            grouped.append(kind(tuple(run)))
+            grouped.append(_together(run, kind))
             run = []
         grouped.append(item)
-    return [*grouped, kind(tuple(run))] if run else grouped
+    if grouped or len(run) < 2:
+        return [*grouped, *([_together(run, kind)] if run else [])]
+    # All of it together was too large.
+    half = len(run) // 2
+    return [_together(run[:half], kind), _together(run[half:], kind)]
+
+
+def _has_small_parts(expression: GrammarExpression) -> bool:
+    """Whether productions can stand for an expression, and not too many of them."""
+    if isinstance(expression, Repeat):
+        return max(expression.least, expression.most or 0) <= _MOST_REPEATED
+    return isinstance(expression, Reference | Concatenation | Alternatives)
+
+
+def _together(items: list[GrammarExpression], kind: type[Concatenation] | type[Alternatives]) -> GrammarExpression:
+    return items[0] if len(items) == 1 else kind(tuple(items))
 
 
 def _definitions(grammar: Grammar) -> dict[str, GrammarExpression]:

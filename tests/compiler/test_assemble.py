@@ -22,6 +22,7 @@ from smcdsl.program.grammar import (
     LiteralText,
     Pattern,
     Reference,
+    Repeat,
     Restricted,
 )
 from smcdsl.vocabulary import Vocabulary
@@ -148,6 +149,31 @@ def test_terminals_that_never_win_are_not_waited_for():
 
 def test_too_many_states_are_refused():
     assert code_of(regular("(a|b)*a(a|b){14}"), state_limit=1000) == "E0409"
+
+
+def accepted(automaton, text):
+    state = np.array([automaton.start])
+    for symbol in [*text, 256]:
+        if not np.unpackbits(automaton.masks(state)[0].view(np.uint8), bitorder="little")[symbol]:
+            return False
+        state = automaton.advance(state, np.array([symbol])) if symbol < 256 else state
+    return True
+
+
+def test_what_is_too_large_for_one_automaton_is_parsed_in_parts():
+    # As one automaton: 50 * 50 * 2 states and more; in parts: some fifty rules twice.
+    row = Concatenation((Repeat(LiteralText("a"), 0, 50), LiteralText("b")))
+    grammar = Grammar("g", "start", {"start": Repeat(row, 0, 50)})
+    automaton = TokenAutomaton(compile_grammar(grammar, BYTES, state_limit=500), None)
+    for text in (b"", b"b", b"aab" * 50, b"b" + b"a" * 50 + b"b"):
+        assert accepted(automaton, text)
+    for text in (b"a", b"b" * 51, b"a" * 51 + b"b", b"c"):
+        assert not accepted(automaton, text)
+
+
+def test_what_no_rule_makes_smaller_is_refused():
+    part = Concatenation((Pattern("(a|b)*a(a|b){14}"), LiteralText("b")))
+    assert code_of(Grammar("g", "start", {"start": part}), state_limit=1000) == "E0409"
 
 
 def test_special_tokens_are_no_text():

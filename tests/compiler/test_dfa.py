@@ -232,6 +232,15 @@ def test_the_first_of_very_many_texts_come_at_once():
     assert first == [b"Aa\t\ta\t\t", b"Aa\t\ta\t\n", b"Aa\t\ta\t\x0b"]
 
 
+def test_rules_within_rules_do_not_double():
+    rules = {
+        f"r{n}": Concatenation((Reference((f"r{n + 1}",)), Repeat(Reference((f"r{n + 1}",)), 0, 1))) for n in range(9)
+    }
+    rules["r9"] = LiteralText("a")
+    dfa = from_expression(Reference(("r0",)), rules)
+    assert [n for n in range(600) if dfa.accepts(b"a" * n)] == list(range(1, 513))
+
+
 def test_growth_past_the_limit_is_an_error():
     # The n-th character from the end is an `a`: 2**n subsets.
     with pytest.raises(TooLarge) as caught:
