@@ -15,7 +15,6 @@ from smcdsl.automaton.layout import (
     ACCEPTS_START,
     AGENDA,
     ALIVE,
-    ESCAPES,
     EXCLUSIVE,
     FILTER_NEXT,
     FLAG,
@@ -27,10 +26,8 @@ from smcdsl.automaton.layout import (
     MOVES,
     NEXT_STATE,
     NO,
-    NUM_COLUMNS,
     NUM_FREE_BITS,
     NUM_WORDS,
-    OBLIGATION,
     OMEGA_FREE,
     OMEGA_Q,
     OMEGA_R,
@@ -41,6 +38,8 @@ from smcdsl.automaton.layout import (
     RESTARTS_START,
     ROOMS,
     SCRATCH,
+    TRAPPED,
+    TRAPPED_START,
     WANTED,
 )
 from smcdsl.automaton.memory import i32, i64, njit, set_i32, set_i64, set_u64, u8, u64
@@ -111,9 +110,17 @@ def owed_after(t: int, owed: int, byte: int) -> int:
 def escapes(t: int, q: int, owed: int) -> bool:
     """Whether a lexeme in state `q` may get rid of all obligations."""
     while owed > 0:
-        column = i32(i64(t, OBLIGATION), second_of(t, OWED, owed))
-        if column >= 0 and not u8(i64(t, ESCAPES), q * i64(t, NUM_COLUMNS) + column):
-            return False
+        state = second_of(t, OWED, owed)
+        low, high = i32(i64(t, TRAPPED_START), state), i32(i64(t, TRAPPED_START), state + 1)
+        while low < high:
+            middle = (low + high) >> 1
+            found = i32(i64(t, TRAPPED), middle)
+            if found == q:
+                return False
+            if found < q:
+                low = middle + 1
+            else:
+                high = middle
         owed = first_of(t, OWED, owed)
     return True
 

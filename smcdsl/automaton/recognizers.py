@@ -10,6 +10,7 @@ that need one byte of lookahead have one hypothesis and no obligations.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import pairwise
 from typing import NamedTuple
 
 from smcdsl.automaton.stacks import GraphStacks, IndentedStacks, LinearStacks
@@ -221,7 +222,10 @@ class PlainLexer:
         self.alive = [int.from_bytes(row.tobytes(), "little") for row in tables.alive]
         self.ignored = int.from_bytes(tables.ignored.tobytes(), "little")
         self._accepts = tables.accepts
-        self._escapes, self._obligation = tables.escapes, tables.obligation
+        bounds, trapped = tables.trapped_start.tolist(), tables.trapped.tolist()
+        self._trapped = {
+            owed: frozenset(trapped[first:last]) for owed, (first, last) in enumerate(pairwise(bounds)) if first < last
+        }
         self._terminals: dict[int, list[int]] = {}
 
     def next(self, state: int, byte: int) -> int:
@@ -237,7 +241,7 @@ class PlainLexer:
 
     def escapes(self, state: int, owed: int) -> bool:
         """Whether a lexeme in `state` may get rid of an obligation."""
-        return bool(self._escapes[state, self._obligation[owed]])
+        return state not in self._trapped.get(owed, ())
 
     def accepts(self, state: int) -> list[int]:
         """Terminals that a lexeme may be when it ends in `state`."""

@@ -51,8 +51,8 @@ def _regular_as_parsed(regular: RegularTables) -> tuple[LexerTables, ParserTable
         is_start=np.zeros(states, dtype=np.bool_),
         exclusive=np.array([False]),
         ignored=np.zeros(1, dtype=np.uint64),
-        obligation=np.full(states, -1, dtype=np.int32),
-        escapes=np.zeros((states, 0), dtype=np.bool_),
+        trapped_start=np.zeros(states + 1, dtype=np.int32),
+        trapped=np.zeros(0, dtype=np.int32),
     )
     parser = ParserTables(
         shift=np.array([[1, -1], [-1, 0]], dtype=np.int32),
@@ -103,9 +103,8 @@ def _set_lexer(pools: Pools, lexer: LexerTables) -> None:
     pools.set(layout.IS_START, lexer.is_start.astype(np.uint8))
     pools.set(layout.EXCLUSIVE, lexer.exclusive.astype(np.uint8))
     pools.set(layout.IGNORED, _bits(lexer.ignored.reshape(1, -1), terminals)[0].astype(np.uint8))
-    pools.set(layout.OBLIGATION, lexer.obligation)
-    pools.set(layout.ESCAPES, np.ascontiguousarray(lexer.escapes).astype(np.uint8))
-    pools.table[layout.NUM_COLUMNS] = lexer.escapes.shape[1]
+    pools.set(layout.TRAPPED_START, lexer.trapped_start)
+    pools.set(layout.TRAPPED, lexer.trapped)
     pools.table[layout.NUM_LEXER_STATES] = len(lexer.next_state)
 
 

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-FORMAT = 6
+FORMAT = 7
 """Raised whenever the meaning of a stored array changes."""
 
 
@@ -48,8 +48,8 @@ class LexerTables(NamedTuple):
     is_start: NDArray[np.bool_]  # (S,)
     exclusive: NDArray[np.bool_]  # (modes,) the longest lexeme wins; otherwise every way to cut the text counts
     ignored: NDArray[np.uint64]  # (TW,) terminals between which the parser sees nothing
-    obligation: NDArray[np.int32]  # (S,) column of `escapes` for states that may be owed, -1 for others
-    escapes: NDArray[np.bool_]  # (S, columns) a lexeme in the first state may end without the owed one accepting
+    trapped_start: NDArray[np.int32]  # (S + 1,) where in `trapped` those of each owed state begin
+    trapped: NDArray[np.int32]  # ascending states in which no lexeme can end before the owed one accepts
 
 
 class ParserTables(NamedTuple):

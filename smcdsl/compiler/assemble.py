@@ -49,8 +49,9 @@ from smcdsl.compiler.indentation import Layout, layout_fault, with_columns
 from smcdsl.compiler.lalr import LalrTables, lalr
 from smcdsl.compiler.lexer import LexerStart, bit_rows, build_lexer
 from smcdsl.compiler.minimal import DEFAULT_STATE_LIMIT
+from smcdsl.compiler.obligations import with_trapped
 from smcdsl.compiler.product import intersect_rules, without_restrictions
-from smcdsl.compiler.separation import ends_before, is_separable
+from smcdsl.compiler.separation import adjacent_terminals, ends_before, is_separable
 from smcdsl.compiler.site_rules import Automata, SiteRules
 from smcdsl.compiler.trie import build_trie
 from smcdsl.errors import CompileError, Diagnostic
@@ -441,13 +442,29 @@ class _Parsed:
         read = {*forms.ignored, *(symbol for production in self.cfg.productions for symbol in production.rhs)}
         modes_read = {terminal: mode for terminal, mode in self.modes.items() if terminal in read}
         self.separable = self._always_shiftable(tables) and is_separable(
-            self.cfg, self.lexer, numbers, forms.ignored, modes_read, line_break
+            self._adjacent, self.lexer, numbers, forms.ignored, modes_read, line_break
         )
         if self._layout is not None:
             ends = ends_before(self.lexer, numbers, forms.ignored, modes_read, self._layout.newline)
             widened = with_columns(self.lexer, self.parser, self._layout, ends)
             self.lexer, self.parser, self.layout = widened.lexer, widened.parser, widened.layout
             self.separable = self.separable and widened.separable
+        self.lexer = with_trapped(self.lexer, self._followers())
+
+    def _followers(self) -> dict[int, int]:
+        """For every terminal that is read the bit set of those that may come next, in any state of the parser."""
+        anywhere = set(self.forms.ignored)
+        if self.layout is not None:
+            anywhere.update(np.flatnonzero(self.layout.column >= 0).tolist())
+        mask = sum(1 << terminal for terminal in anywhere)
+        everything = (1 << 64 * self.lexer.accepts.shape[1]) - 1
+        read = {symbol for production in self.cfg.productions for symbol in production.rhs if symbol >= 0}
+        found = {terminal: mask | sum(1 << after for after in self._adjacent[terminal]) for terminal in read}
+        return found | dict.fromkeys(anywhere, everything)
+
+    @cached_property
+    def _adjacent(self) -> dict[int, set[int]]:
+        return adjacent_terminals(self.cfg)
 
     @cached_property
     def _members(self) -> list[int]:

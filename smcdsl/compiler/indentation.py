@@ -191,8 +191,7 @@ class _States:
             mode=lexer.mode[self.old],
             is_start=lexer.is_start[self.old],
             ignored=_widened(lexer.ignored.reshape(1, -1), words)[0],
-            obligation=lexer.obligation[self.old],
-            escapes=lexer.escapes[self.old],
+            trapped_start=np.zeros(len(self.old) + 1, dtype=np.int32),
         )
 
     def reach(self, good: NDArray[np.bool_] | None) -> list[int]:

@@ -70,8 +70,6 @@ def build_lexer(
     # A state from which nothing can be completed is as good as dead.
     hopeless = np.array([not mask for mask in alive])
     next_state[hopeless[next_state]] = 0
-    exclusive_states = np.array([exclusive[union.modes[state]] for state in representatives])
-    obligation, escapes = _escapes(next_state, np.array([bool(mask) for mask in winners]), exclusive_states)
     tables = LexerTables(
         next_state=np.ascontiguousarray(next_state, dtype=np.int32),
         accepts=bit_rows(winners, words),
@@ -82,8 +80,8 @@ def build_lexer(
         is_start=np.array([union.start_marks[state] > 0 for state in representatives]),
         exclusive=np.array(exclusive, dtype=np.bool_),
         ignored=bit_rows([sum(1 << number for number in ignored)], words)[0],
-        obligation=obligation,
-        escapes=escapes,
+        trapped_start=np.zeros(len(next_state) + 1, dtype=np.int32),
+        trapped=np.zeros(0, dtype=np.int32),
     )
     return tables, [int(renumber[state]) for state in first]
 
@@ -186,7 +184,7 @@ def _numbered(keys: object) -> NDArray[np.int64]:
     return np.array([numbers.setdefault(key, len(numbers)) for key in keys], dtype=np.int64)  # type: ignore[attr-defined]
 
 
-def distinct_columns(table: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def distinct_columns(table: NDArray[np.int32] | NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """(one column of each kind, the kind of every column)."""
     rows = np.ascontiguousarray(table.T)
     packed = rows.view(np.dtype((np.void, rows.shape[1] * rows.itemsize))).reshape(-1)
@@ -230,46 +228,3 @@ def distinct_edges(table: NDArray[np.int32]) -> tuple[list[int], list[int]]:
     size = len(table)
     pairs = distinct((np.arange(size, dtype=np.int64)[:, None] * size + table).reshape(-1))
     return (pairs % size).tolist(), np.searchsorted(pairs, np.arange(size + 1) * size).tolist()
-
-
-def _escapes(
-    next_state: NDArray[np.int32], accepting: NDArray[np.bool_], exclusive: NDArray[np.bool_]
-) -> tuple[NDArray[np.int32], NDArray[np.bool_]]:
-    """Which lexemes can get rid of an obligation: (column of each state that can be owed, (S, columns)).
-
-    A lexeme has ended early if it could have gone on to a longer one; the new lexeme must lead that one
-    to its death, or end before. Where it cannot, the early end need not be looked at: a name that might go
-    on with a letter of several bytes is never followed by a name that begins with it.
-    """
-    first, _ = distinct_columns(next_state.astype(np.int64))
-    table = next_state[:, first]
-    owed = np.zeros(len(table), dtype=np.bool_)
-    owed[table[accepting & exclusive]] = True
-    owed &= ~accepting
-    owed[0] = False
-    while True:
-        wider = owed.copy()
-        wider[table[owed]] = True
-        wider &= ~accepting
-        wider[0] = False
-        if (wider == owed).all():
-            break
-        owed = wider
-    column = np.full(len(table), -1, dtype=np.int32)
-    if not owed.any():
-        return column, np.zeros((len(table), 0), dtype=np.bool_)
-    column[owed] = np.arange(int(owed.sum()))
-    states = np.flatnonzero(owed)
-    if len(states) * len(table) * len(first) > 200_000_000:
-        return column, np.ones((len(table), len(states)), dtype=np.bool_)
-    escapes = np.repeat(accepting[:, None], len(states), axis=1)
-    while True:
-        wider = escapes.copy()
-        for after, owed_after in zip(table.T, table[states].T):
-            goes_on = after > 0
-            wider[np.ix_(goes_on, owed_after == 0)] = True
-            kept = np.flatnonzero((owed_after > 0) & ~accepting[owed_after])
-            wider[:, kept] |= escapes[np.ix_(after, column[owed_after[kept]])] & goes_on[:, None]
-        if (wider == escapes).all():
-            return column, escapes
-        escapes = wider

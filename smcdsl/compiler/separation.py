@@ -7,6 +7,8 @@ both ends it for good and begins the second, or begins something ignored that a 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -50,7 +52,7 @@ def ends(grammar: ContextFree, empty: set[int], *, last: bool) -> list[set[int]]
 
 
 def is_separable(
-    grammar: ContextFree,
+    pairs: Mapping[int, set[int]],
     lexer: LexerTables,
     starts: list[int],
     ignored: set[int],
@@ -60,14 +62,13 @@ def is_separable(
     """Whether any two adjacent terminals of an exclusive mode can be kept apart, wherever in the first one is.
 
     Args:
-        grammar: without useless symbols and without terminals that no lexeme can be.
+        pairs: `adjacent_terminals` of a grammar without useless symbols and terminals that no lexeme can be.
         lexer: the shared automaton of the terminals.
         starts: its start states.
         ignored: ignored terminals.
         modes: mode of each terminal with texts.
         line_break: a terminal that may stand before any other as well; what may stand after it, see `ends_before`.
     """
-    pairs = adjacent_terminals(grammar)
     checker = _Checker(lexer, starts, ignored, modes)
     used = {terminal for terminal, mode in modes.items() if lexer.exclusive[mode] and terminal not in ignored}
     for terminal in used - {line_break}:
@@ -100,7 +101,7 @@ class _Checker:
     def __init__(self, lexer: LexerTables, starts: list[int], ignored: set[int], modes: dict[int, int]) -> None:
         self.lexer, self.starts, self.ignored, self.modes = lexer, starts, ignored, modes
         self.dead = lexer.next_state == 0
-        kinds, _ = distinct_columns(lexer.next_state.astype(np.int64))
+        kinds, _ = distinct_columns(lexer.next_state)
         self._kinds = np.ascontiguousarray(lexer.next_state[:, kinds])
         self.begins: dict[int, NDArray[np.bool_]] = {}
         self._after_ignored: dict[tuple[int, bytes], NDArray[np.bool_]] = {}
