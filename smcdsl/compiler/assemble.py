@@ -47,7 +47,7 @@ from smcdsl.compiler.dfa import (
 from smcdsl.compiler.forms import FormBuilder, Forms, NotContextFree, layout_terminals, parts_of, regular_rules
 from smcdsl.compiler.indentation import Layout, layout_fault, with_columns
 from smcdsl.compiler.lalr import LalrTables, lalr
-from smcdsl.compiler.lexer import LexerStart, bit_rows, build_lexer
+from smcdsl.compiler.lexer import Lexer, LexerStart, bit_rows, build_lexer
 from smcdsl.compiler.minimal import DEFAULT_STATE_LIMIT
 from smcdsl.compiler.obligations import with_trapped
 from smcdsl.compiler.product import intersect_rules, without_restrictions
@@ -412,12 +412,12 @@ class _Parsed:
         for mode, exclusive in enumerate(forms.exclusive):
             if exclusive and not forms.contextual[mode]:
                 members = frozenset(t for t, m in self.modes.items() if m == mode)
-                lexer, starts = self._lexer([LexerStart(mode, members)])
-                alive = int.from_bytes(lexer.alive[starts[0]].tobytes(), "little")
+                lexer = self._lexer([LexerStart(mode, members)])
+                alive = int.from_bytes(lexer.tables.alive[lexer.starts[0]].tobytes(), "little")
                 usable -= {terminal for terminal in members if not alive >> terminal & 1}
         return usable
 
-    def _lexer(self, starts: list[LexerStart]) -> tuple[LexerTables, list[int]]:
+    def _lexer(self, starts: list[LexerStart]) -> Lexer:
         forms = self.forms
         ignored, count = frozenset(forms.ignored), len(forms.grammar.terminals) + 1
         return build_lexer(forms.lexical, starts, forms.exclusive, ignored, count, self.limit)
@@ -431,7 +431,8 @@ class _Parsed:
             for mode in range(modes):
                 start = LexerStart(mode, self._competing(tables, state, mode))
                 start_of[state, mode] = starts.setdefault(start, len(starts))
-        self.lexer, numbers = self._lexer(list(starts))
+        lexer = self._lexer(list(starts))
+        self.lexer, numbers = lexer.tables, lexer.starts
         boundary = self._boundaries(grammar)
         self.parser = parser_tables(tables, np.array(numbers, dtype=np.int32)[start_of], forms.markers, boundary)
         if accepts_empty:

@@ -9,8 +9,9 @@ priority for good: lark tries terminals by priority first, by length second.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from itertools import pairwise
+from dataclasses import dataclass, replace
+from itertools import count
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +19,7 @@ from numpy.typing import NDArray
 from smcdsl.automaton.tables import LexerTables
 from smcdsl.compiler.minimal import Dfa
 from smcdsl.compiler.nfa import TooLarge
-from smcdsl.compiler.refinement import distinct, partition
+from smcdsl.compiler.refinement import distinct_columns, partition, spread
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,14 @@ class LexerStart:
     terminals: frozenset[int]
 
 
+class Lexer(NamedTuple):
+    """A lexer, the state of each of its starts, and (K,) one byte of each class that no state tells apart."""
+
+    tables: LexerTables
+    starts: list[int]
+    kinds: NDArray[np.int64]
+
+
 def build_lexer(
     terminals: Sequence[LexicalTerminal],
     starts: Sequence[LexerStart],
@@ -47,43 +56,36 @@ def build_lexer(
     ignored: frozenset[int],
     num_terminals: int,
     limit: int,
-) -> tuple[LexerTables, list[int]]:
-    """The minimal shared automaton and the state of each start.
+) -> Lexer:
+    """The minimal shared automaton.
 
     Raises:
         TooLarge: more than `limit` states.
     """
-    union = _Union(terminals, exclusive, limit)
-    first = [union.add_start(start) for start in starts]
-    union.close()
-    classes = union.byte_class
-    table = np.array(union.rows, dtype=np.int32)
-    labels = _numbered(zip(union.modes, union.winners, union.start_marks))
-    # A state of one terminal alone is minimal as that terminal's automaton is; merging the few others is no gain.
-    alone = sum(len(members) == 1 for members in union.members)
-    blocks = np.arange(len(table)) if 4 * alone > 3 * len(table) else partition(table, labels)
-    table, representatives, renumber = _quotient(table, blocks)
-    winners = [union.winners[state] for state in representatives]
-    alive = _alive(table, winners)
     words = num_terminals // 64 + 1
-    next_state = table[:, classes]
-    # A state from which nothing can be completed is as good as dead.
-    hopeless = np.array([not mask for mask in alive])
-    next_state[hopeless[next_state]] = 0
+    union = _Union(terminals, exclusive, words, limit)
+    first = [union.add_start(start) for start in starts]
+    states = union.close()
+    if states.mostly_alone:
+        # A state of one terminal alone is minimal as that terminal's automaton is; merging the few others is no gain.
+        numbers = first
+    else:
+        states, renumber = _quotient(states, partition(states.table, states.labels()))
+        numbers = renumber[first].tolist()
     tables = LexerTables(
-        next_state=np.ascontiguousarray(next_state, dtype=np.int32),
-        accepts=bit_rows(winners, words),
-        accepting=np.array([bool(mask) for mask in winners]),
-        winner=np.array([(mask & -mask).bit_length() - 1 for mask in winners], dtype=np.int32),
-        alive=bit_rows(alive, words),
-        mode=np.array([union.modes[state] for state in representatives], dtype=np.int32),
-        is_start=np.array([union.start_marks[state] > 0 for state in representatives]),
+        next_state=states.table[:, union.byte_class],
+        accepts=states.accepts,
+        accepting=states.winner >= 0,
+        winner=states.winner,
+        alive=states.alive,
+        mode=states.mode,
+        is_start=states.start_mark > 0,
         exclusive=np.array(exclusive, dtype=np.bool_),
         ignored=bit_rows([sum(1 << number for number in ignored)], words)[0],
-        trapped_start=np.zeros(len(next_state) + 1, dtype=np.int32),
+        trapped_start=np.zeros(len(states.table) + 1, dtype=np.int32),
         trapped=np.zeros(0, dtype=np.int32),
     )
-    return tables, [int(renumber[state]) for state in first]
+    return Lexer(tables, numbers, union.kinds)
 
 
 def bit_rows(masks: Sequence[int], words: int) -> NDArray[np.uint64]:
@@ -92,70 +94,113 @@ def bit_rows(masks: Sequence[int], words: int) -> NDArray[np.uint64]:
     return np.frombuffer(raw, dtype="<u8").astype(np.uint64).reshape(len(masks), words)
 
 
-class _Union:
-    """The worklist of the construction. State 0 is dead."""
+@dataclass(frozen=True)
+class _States:
+    """The states of a lexer over K classes of bytes; state 0 is dead. `start_mark` is 0 but for starts."""
 
-    def __init__(self, terminals: Sequence[LexicalTerminal], exclusive: Sequence[bool], limit: int) -> None:
-        self.terminals, self.exclusive, self.limit = terminals, exclusive, limit
-        offsets = np.cumsum([0] + [len(terminal.dfa) for terminal in terminals])
-        stacked = np.concatenate(
-            [np.where(t.dfa.next_state > 0, t.dfa.next_state + offset, 0) for t, offset in zip(terminals, offsets)]
-            or [np.zeros((1, 256), dtype=np.int64)]
-        )
-        first, self.byte_class = distinct_columns(stacked)
-        self.stacked = np.ascontiguousarray(stacked[:, first])
-        self.owner = np.repeat(np.arange(len(terminals)), [len(terminal.dfa) for terminal in terminals])
-        accepting = [terminal.dfa.accepting for terminal in terminals]
-        self.accepting = np.concatenate(accepting) if accepting else np.zeros(1, bool)
-        self.first = {t.number: (i, int(offsets[i]) + t.dfa.start) for i, t in enumerate(terminals)}
+    table: NDArray[np.int32]  # (S, K)
+    accepts: NDArray[np.uint64]  # (S, words) terminals that a lexeme may be here
+    winner: NDArray[np.int32]  # (S,) the first of them, or -1
+    alive: NDArray[np.uint64]  # (S, words) terminals that it may be here or later
+    mode: NDArray[np.int32]  # (S,)
+    start_mark: NDArray[np.int64]  # (S,)
+    mostly_alone: bool
+
+    def labels(self) -> NDArray[np.int64]:
+        """(S,) a number for what sets a state apart before anything is read."""
+        marks = np.column_stack([self.accepts.view(np.int64), self.mode, self.start_mark])
+        return distinct_columns(marks.T)[1]
+
+
+class _Union:
+    """The construction. Places are states of terminals, numbered through; place 0 is dead.
+
+    Starts and states in which several terminals run come from a worklist. Mostly one terminal alone is left: then
+    its automaton is copied, from the places on in which it was left alone.
+    """
+
+    def __init__(self, terminals: Sequence[LexicalTerminal], exclusive: Sequence[bool], words: int, limit: int) -> None:
+        self.terminals, self.exclusive, self.words, self.limit = terminals, exclusive, words, limit
+        dfas = [terminal.dfa for terminal in terminals]
+        offsets = np.cumsum([0] + [len(dfa) for dfa in dfas])
+        self.first = {t.number: (int(offset) + t.dfa.start) for t, offset in zip(terminals, offsets)}
+        self.kinds, self.byte_class, self.stacked = _stacked(dfas, offsets)
+        self.owner = np.repeat(np.arange(len(dfas)), [len(dfa) for dfa in dfas])
+        self.accepting = np.concatenate([np.zeros(0, np.bool_), *[dfa.accepting for dfa in dfas]])
         self.numbers: dict[tuple[int, tuple[int, ...]], int] = {}
         self.members: list[tuple[int, ...]] = [()]
         self.modes = [0]
         self.winners = [0]
-        self.start_marks = [0]
         self.rows: list[NDArray[np.int64]] = []
+        self.num_starts = 0
 
     def add_start(self, start: LexerStart) -> int:
         """A state of its own, never entered again."""
-        members = tuple(sorted(self.first[number][1] for number in start.terminals if number in self.first))
-        self._append(start.mode, members, winners=0, mark=len(self.members))
+        members = tuple(sorted(self.first[number] for number in start.terminals if number in self.first))
+        self._append(start.mode, members, winners=0)
+        self.num_starts += 1
         return len(self.members) - 1
 
-    def close(self) -> None:
-        """Compute the transitions of all states reached."""
-        width = self.stacked.shape[1]
-        self.rows.append(np.zeros(width, dtype=np.int64))
-        # Mostly one terminal alone is left: its states have numbers in an array.
-        alone = np.full((len(self.exclusive), len(self.stacked)), -1, dtype=np.int64)
-        alone[:, 0] = 0
-        state = 1
-        while state < len(self.members):
-            members, mode = self.members[state], self.modes[state]
-            if len(members) == 1:
-                targets = self.stacked[members[0]]
-                row = alone[mode, targets]
-                if row.min() < 0:
-                    for target in set(targets[row < 0].tolist()):
-                        alone[mode, target] = self._number(mode, (target,))
-                    row = alone[mode, targets]
-            elif members:
-                first, inverse = distinct_columns(self.stacked[list(members)])
-                sets = self.stacked[list(members)][:, first].T.tolist()
-                numbers = [self._number(mode, tuple(sorted(filter(None, targets)))) for targets in sets]
-                row = np.array(numbers, dtype=np.int64)[inverse]
-            else:
-                row = np.zeros(width, dtype=np.int64)
-            self.rows.append(row)
-            state += 1
+    def close(self) -> _States:
+        """All states reached."""
+        self.rows.append(np.zeros(self.stacked.shape[1], dtype=np.int64))
+        for state in count(1):
+            if state == len(self.members):
+                break
+            self.rows.append(self._row(self.modes[state], self.members[state]))
+        rows = np.array(self.rows)
+        alone = self._left_alone(rows)
+        modes, places = np.divmod(alone, len(self.stacked)) if len(alone) else (alone, alone)
+        together = len(rows)
+        if together + len(alone) > self.limit:
+            raise TooLarge(self.limit)
+        numbers = np.zeros(len(self.exclusive) * len(self.stacked) + 1, dtype=np.int32)
+        numbers[alone] = together + np.arange(len(alone))
+        targets = self.stacked[places]
+        targets[targets > 0] += np.repeat(modes * len(self.stacked), np.count_nonzero(targets, axis=1))
+        table = np.concatenate([np.where(rows < 0, numbers[-np.minimum(rows, 0)], rows), numbers[targets]])
+        terminals = np.array([terminal.number for terminal in self.terminals], dtype=np.int64)[self.owner[places]]
+        own = np.zeros((len(alone), self.words), dtype=np.uint64)
+        own[np.arange(len(alone)), terminals >> 6] = np.uint64(1) << (terminals & 63).astype(np.uint64)
+        done = self.accepting[places]
+        marks = np.zeros(len(table), dtype=np.int64)
+        marks[1 : self.num_starts + 1] = np.arange(1, self.num_starts + 1)
+        firsts = [(mask & -mask).bit_length() - 1 for mask in self.winners]
+        single = sum(len(members) == 1 for members in self.members)
+        return _States(
+            table=table.astype(np.int32),
+            accepts=np.concatenate([bit_rows(self.winners, self.words), own * done[:, None]]),
+            winner=np.concatenate([firsts, np.where(done, terminals, -1)]).astype(np.int32),
+            alive=np.concatenate([bit_rows(self._alive(rows), self.words), own]),
+            mode=np.concatenate([self.modes, modes]).astype(np.int32),
+            start_mark=marks,
+            mostly_alone=4 * (single + len(alone)) > 3 * len(table),
+        )
+
+    def _row(self, mode: int, members: tuple[int, ...]) -> NDArray[np.int64]:
+        """(K,) targets: a state of several terminals, or the negative code of a place left alone."""
+        base = mode * len(self.stacked)
+        targets = self.stacked[list(members)]
+        running = np.count_nonzero(targets, axis=0)
+        row: NDArray[np.int64] = np.where(running == 1, -base - targets.sum(axis=0), 0)
+        several = np.flatnonzero(running > 1)
+        if len(several):
+            row[several] = [self._number(mode, tuple(filter(None, each))) for each in targets[:, several].T.tolist()]
+        return row
 
     def _number(self, mode: int, members: tuple[int, ...]) -> int:
-        if not members:
-            return 0
-        members, winners = self._decide(mode, members)
+        """As in `_row`; of several members, which are sorted."""
         key = (mode, members)
         number = self.numbers.get(key)
         if number is None:
-            number = self.numbers[key] = self._append(mode, members, winners, mark=0)
+            kept, winners = self._decide(mode, members)
+            if len(kept) == 1:
+                number = -mode * len(self.stacked) - kept[0]
+            elif kept != members:
+                number = self._number(mode, kept)
+            else:
+                number = self._append(mode, members, winners)
+            self.numbers[key] = number
         return number
 
     def _decide(self, mode: int, members: tuple[int, ...]) -> tuple[tuple[int, ...], int]:
@@ -169,62 +214,83 @@ class _Union:
         kept = tuple(m for m in members if self.terminals[self.owner[m]].priority >= best.priority)
         return kept, 1 << best.number
 
-    def _append(self, mode: int, members: tuple[int, ...], winners: int, mark: int) -> int:
+    def _append(self, mode: int, members: tuple[int, ...], winners: int) -> int:
         if len(self.members) > self.limit:
             raise TooLarge(self.limit)
         self.members.append(members)
         self.modes.append(mode)
         self.winners.append(winners)
-        self.start_marks.append(mark)
         return len(self.members) - 1
 
+    def _left_alone(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Codes of the places that are entered alone, and of all that they lead to."""
+        size = len(self.stacked)
+        reached = np.zeros(len(self.exclusive) * size, dtype=np.bool_)
+        reached[-rows[rows < 0]] = True
+        for of_mode in reached.reshape(-1, size):
+            of_mode[0] = True
+            spread(
+                of_mode,
+                np.flatnonzero(of_mode),
+                lambda places: self.stacked[places].ravel(),
+                lambda place: self.stacked[place].tolist(),
+            )
+            of_mode[0] = False
+        return np.flatnonzero(reached)
 
-def _numbered(keys: object) -> NDArray[np.int64]:
-    numbers: dict[object, int] = {}
-    return np.array([numbers.setdefault(key, len(numbers)) for key in keys], dtype=np.int64)  # type: ignore[attr-defined]
+    def _alive(self, rows: NDArray[np.int64]) -> list[int]:
+        """Per state of the worklist the terminals that may be accepted from it on."""
+        size = len(self.stacked)
+        numbers = [1 << self.terminals[owner].number for owner in self.owner.tolist()]
+        alive = list(self.winners)
+        after: list[list[int]] = []
+        for state, row in enumerate(rows.tolist()):
+            targets = set(row)
+            for target in targets:
+                if target < 0:
+                    alive[state] |= numbers[-target % size]
+            after.append([target for target in targets if target > 0])
+        changed = True
+        while changed:
+            changed = False
+            for state in range(len(alive) - 1, 0, -1):
+                mask = alive[state]
+                for target in after[state]:
+                    mask |= alive[target]
+                if mask != alive[state]:
+                    alive[state] = mask
+                    changed = True
+        return alive
 
 
-def distinct_columns(table: NDArray[np.int32] | NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """(one column of each kind, the kind of every column)."""
-    rows = np.ascontiguousarray(table.T)
-    packed = rows.view(np.dtype((np.void, rows.shape[1] * rows.itemsize))).reshape(-1)
-    _, first, inverse = np.unique(packed, return_index=True, return_inverse=True)
-    return first, inverse.reshape(-1)
+def _stacked(
+    dfas: Sequence[Dfa], offsets: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    """(a byte of each class, the class of each byte, (places, K) all tables one below the other)."""
+    if not dfas:
+        return np.zeros(1, np.int64), np.zeros(256, np.int64), np.zeros((1, 1), np.int64)
+    kinds, byte_class = distinct_columns(np.array([dfa.classes[0] for dfa in dfas]))
+    tables = [dfa.classes[1][:, dfa.classes[0][kinds]] for dfa in dfas]
+    stacked = np.concatenate(tables).astype(np.int64)
+    shift = np.repeat(offsets[:-1], np.diff(offsets))
+    return kinds, byte_class, np.where(stacked > 0, stacked + shift[:, None], 0)
 
 
-def _quotient(
-    table: NDArray[np.int32], blocks: NDArray[np.int64]
-) -> tuple[NDArray[np.int32], list[int], NDArray[np.int64]]:
-    """(table of blocks, a state of each block, block of each state), blocks in order of their first state."""
+def _quotient(states: _States, blocks: NDArray[np.int64]) -> tuple[_States, NDArray[np.int64]]:
+    """(a state for each block, the block of each state), blocks in order of their first state."""
     _, first = np.unique(blocks, return_index=True)
     order = np.argsort(first)
     rank = np.empty_like(order)
     rank[order] = np.arange(len(order))
     renumber = rank[blocks]
-    representatives = first[order]
-    return renumber[table[representatives]].astype(np.int32), representatives.tolist(), renumber
-
-
-def _alive(table: NDArray[np.int32], winners: list[int]) -> list[int]:
-    """Per state the union of what can be accepted from it on."""
-    alive = list(winners)
-    sources, bounds = distinct_edges(table)
-    successors = [sources[a:b] for a, b in pairwise(bounds)]
-    changed = True
-    while changed:
-        changed = False
-        for state in range(len(alive) - 1, 0, -1):
-            mask = alive[state]
-            for successor in successors[state]:
-                mask |= alive[successor]
-            if mask != alive[state]:
-                alive[state] = mask
-                changed = True
-    return alive
-
-
-def distinct_edges(table: NDArray[np.int32]) -> tuple[list[int], list[int]]:
-    """Targets of all states, each once, and where each state's begin."""
-    size = len(table)
-    pairs = distinct((np.arange(size, dtype=np.int64)[:, None] * size + table).reshape(-1))
-    return (pairs % size).tolist(), np.searchsorted(pairs, np.arange(size + 1) * size).tolist()
+    kept = first[order]
+    quotient = replace(
+        states,
+        table=renumber[states.table[kept]].astype(np.int32),
+        accepts=states.accepts[kept],
+        winner=states.winner[kept],
+        alive=states.alive[kept],
+        mode=states.mode[kept],
+        start_mark=states.start_mark[kept],
+    )
+    return quotient, renumber

@@ -7,7 +7,7 @@ exact comparison guards against a collision of hashes.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain
@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from smcdsl.compiler.nfa import Nfa, TooLarge
-from smcdsl.compiler.refinement import BROAD, NARROW, distinct, partition, predecessors, reverse_edges
+from smcdsl.compiler.refinement import NARROW, distinct_columns, partition, predecessors, reverse_edges, spread
 
 DEFAULT_STATE_LIMIT = 100_000
 """100 MB and some two seconds for an automaton of bytes."""
@@ -66,6 +66,12 @@ class Dfa:
     def edges(self) -> list[list[tuple[int, int]]]:
         """For each state its (set of bytes, target) with target not dead."""
         return edges_of(self.next_state)
+
+    @cached_property
+    def classes(self) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
+        """(256,) the class of each byte, and (S, classes) the table without equal columns."""
+        kinds, byte_class = distinct_columns(self.next_state)
+        return byte_class, self.next_state[:, kinds]
 
 
 def edges_of(next_state: NDArray[np.int32]) -> list[list[tuple[int, int]]]:
@@ -303,7 +309,7 @@ def _trimmed(raw: RawDfa) -> RawDfa:
     """Without states that cannot be reached or cannot accept."""
     sources, offsets = reverse_edges(raw.table)
     alive = raw.labels != 0
-    _spread(
+    spread(
         alive,
         np.flatnonzero(alive),
         lambda states: predecessors(sources, offsets, states),
@@ -311,7 +317,7 @@ def _trimmed(raw: RawDfa) -> RawDfa:
     )
     reached = np.zeros(len(raw.table), bool)
     reached[raw.start] = True
-    _spread(
+    spread(
         reached,
         np.array([raw.start], np.int64),
         lambda states: raw.table[states].ravel().astype(np.int64),
@@ -323,28 +329,6 @@ def _trimmed(raw: RawDfa) -> RawDfa:
         return raw
     numbers = np.where(kept, np.cumsum(kept) - 1, 0).astype(np.int32)
     return RawDfa(raw.byte_class, numbers[raw.table[kept]], raw.labels[kept], int(numbers[raw.start]))
-
-
-def _spread(
-    marked: NDArray[np.bool_],
-    frontier: NDArray[np.int64],
-    after_all: Callable[[NDArray[np.int64]], NDArray[np.int64]],
-    after_one: Callable[[int], list[int]],
-) -> None:
-    """Mark what is reached from the frontier, which is marked; a narrow one goes on state by state."""
-    while len(frontier):
-        if len(frontier) < NARROW:
-            pending = frontier.tolist()
-            while pending and len(pending) < BROAD:
-                new = [state for state in after_one(pending.pop()) if not marked[state]]
-                marked[new] = True
-                pending += dict.fromkeys(new)
-            frontier = np.array(pending, np.int64)
-            continue
-        after = after_all(frontier)
-        after = distinct(after[~marked[after]])
-        marked[after] = True
-        frontier = after
 
 
 def _canonical(raw: RawDfa, blocks: NDArray[np.int64]) -> tuple[NDArray[np.int32], NDArray[np.int64], int]:

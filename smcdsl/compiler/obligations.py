@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from smcdsl.automaton.tables import LexerTables
-from smcdsl.compiler.lexer import distinct_columns
+from smcdsl.compiler.refinement import distinct_columns
 
 _MOST_PAIRS = 500_000
 """Beyond this nothing is said of any pair, which costs searches but no exactness."""

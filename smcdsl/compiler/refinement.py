@@ -7,6 +7,9 @@ which little happens are done state by state.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -30,6 +33,36 @@ def distinct(values: NDArray[np.int64]) -> NDArray[np.int64]:
     first = np.ones(len(ordered), bool)
     first[1:] = ordered[1:] != ordered[:-1]
     return ordered[first]
+
+
+def distinct_columns(table: NDArray[Any]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """(one column of each kind, the kind of every column)."""
+    rows = np.ascontiguousarray(table.T)
+    packed = rows.view(np.dtype((np.void, rows.shape[1] * rows.itemsize))).reshape(-1)
+    _, first, inverse = np.unique(packed, return_index=True, return_inverse=True)
+    return first, inverse.reshape(-1)
+
+
+def spread(
+    marked: NDArray[np.bool_],
+    frontier: NDArray[np.int64],
+    after_all: Callable[[NDArray[np.int64]], NDArray[np.int64]],
+    after_one: Callable[[int], list[int]],
+) -> None:
+    """Mark what is reached from the frontier, which is marked; a narrow one goes on state by state."""
+    while len(frontier):
+        if len(frontier) < NARROW:
+            pending = frontier.tolist()
+            while pending and len(pending) < BROAD:
+                new = [state for state in after_one(pending.pop()) if not marked[state]]
+                marked[new] = True
+                pending += dict.fromkeys(new)
+            frontier = np.array(pending, np.int64)
+            continue
+        after = after_all(frontier)
+        after = distinct(after[~marked[after]])
+        marked[after] = True
+        frontier = after
 
 
 def predecessors(

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from smcdsl.automaton.tables import LexerTables
 from smcdsl.compiler.bnf import ContextFree, nullable
-from smcdsl.compiler.lexer import distinct_columns
+from smcdsl.compiler.refinement import distinct_columns
 
 
 def adjacent_terminals(grammar: ContextFree) -> dict[int, set[int]]:
