@@ -432,9 +432,9 @@ class _Parsed:
                 start = LexerStart(mode, self._competing(tables, state, mode))
                 start_of[state, mode] = starts.setdefault(start, len(starts))
         lexer = self._lexer(list(starts))
-        self.lexer, numbers = lexer.tables, lexer.starts
+        self.lexer, numbers = lexer.tables, np.array(lexer.starts, dtype=np.int32)
         boundary = self._boundaries(grammar)
-        self.parser = parser_tables(tables, np.array(numbers, dtype=np.int32)[start_of], forms.markers, boundary)
+        self.parser = parser_tables(tables, numbers[start_of], forms.markers, boundary)
         if accepts_empty:
             self.parser.shift[0, tables.end] = 0
             self.parser.possible[0, tables.end >> 6] |= np.uint64(1 << (tables.end & 63))
@@ -443,10 +443,10 @@ class _Parsed:
         read = {*forms.ignored, *(symbol for production in self.cfg.productions for symbol in production.rhs)}
         modes_read = {terminal: mode for terminal, mode in self.modes.items() if terminal in read}
         self.separable = self._always_shiftable(tables) and is_separable(
-            self._adjacent, self.lexer, numbers, forms.ignored, modes_read, line_break
+            self._adjacent, lexer, forms.ignored, modes_read, line_break
         )
         if self._layout is not None:
-            ends = ends_before(self.lexer, numbers, forms.ignored, modes_read, self._layout.newline)
+            ends = ends_before(lexer, forms.ignored, modes_read, self._layout.newline)
             widened = with_columns(self.lexer, self.parser, self._layout, ends)
             self.lexer, self.parser, self.layout = widened.lexer, widened.parser, widened.layout
             self.separable = self.separable and widened.separable

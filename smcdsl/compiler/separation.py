@@ -8,13 +8,14 @@ both ends it for good and begins the second, or begins something ignored that a 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
-from smcdsl.automaton.tables import LexerTables
 from smcdsl.compiler.bnf import ContextFree, nullable
-from smcdsl.compiler.refinement import distinct_columns
+from smcdsl.compiler.lexer import Lexer
+from smcdsl.compiler.refinement import predecessors, reverse_edges, spread
 
 
 def adjacent_terminals(grammar: ContextFree) -> dict[int, set[int]]:
@@ -53,8 +54,7 @@ def ends(grammar: ContextFree, empty: set[int], *, last: bool) -> list[set[int]]
 
 def is_separable(
     pairs: Mapping[int, set[int]],
-    lexer: LexerTables,
-    starts: list[int],
+    lexer: Lexer,
     ignored: set[int],
     modes: dict[int, int],
     line_break: int | None = None,
@@ -64,116 +64,107 @@ def is_separable(
     Args:
         pairs: `adjacent_terminals` of a grammar without useless symbols and terminals that no lexeme can be.
         lexer: the shared automaton of the terminals.
-        starts: its start states.
         ignored: ignored terminals.
         modes: mode of each terminal with texts.
         line_break: a terminal that may stand before any other as well; what may stand after it, see `ends_before`.
     """
-    checker = _Checker(lexer, starts, ignored, modes)
-    used = {terminal for terminal, mode in modes.items() if lexer.exclusive[mode] and terminal not in ignored}
-    for terminal in used - {line_break}:
-        wanted = pairs.get(terminal, set()) | (set() if line_break is None else {line_break})
-        if not all(checker.apart(terminal, u) for u in wanted if modes.get(u) == modes[terminal]):
-            return False
-    return all(
-        checker.apart(terminal, follower)
-        for terminal in ignored
-        for follower in used
-        if modes[follower] == modes[terminal]
-    )
+    checker = _Checker(lexer, ignored, modes)
+    used = {terminal for terminal, mode in modes.items() if lexer.tables.exclusive[mode] and terminal not in ignored}
+    anywhere = set() if line_break is None else {line_break}
+    followers = {terminal: pairs.get(terminal, set()) | anywhere for terminal in used - anywhere}
+    return all(checker.apart(t, f) for t, f in [*followers.items(), *dict.fromkeys(ignored, used).items()])
 
 
-def ends_before(
-    lexer: LexerTables, starts: list[int], ignored: set[int], modes: dict[int, int], terminal: int
-) -> list[NDArray[np.bool_]]:
+def ends_before(lexer: Lexer, ignored: set[int], modes: dict[int, int], terminal: int) -> list[NDArray[np.bool_]]:
     """For each terminal that may come after `terminal`: (S,) where a lexeme of `terminal` can end just before it."""
-    checker = _Checker(lexer, starts, ignored, modes)
-    followers = {u for u, mode in modes.items() if mode == modes[terminal] and u not in ignored and u != terminal}
+    checker = _Checker(lexer, ignored, modes)
+    followers = {u for u, mode in modes.items() if u not in ignored and u != terminal}
     found: dict[bytes, NDArray[np.bool_]] = {}
-    for follower in followers:
-        good = np.zeros(len(lexer.next_state), dtype=np.bool_)
-        good[checker.good_ends(terminal, follower)] = True
+    for admitted in checker.admitted(modes[terminal], followers):
+        good = np.zeros(len(lexer.tables.next_state), dtype=np.bool_)
+        good[checker.good_ends(terminal, admitted)] = True
         found[good.tobytes()] = good
     return list(found.values())
 
 
 class _Checker:
-    def __init__(self, lexer: LexerTables, starts: list[int], ignored: set[int], modes: dict[int, int]) -> None:
-        self.lexer, self.starts, self.ignored, self.modes = lexer, starts, ignored, modes
-        self.dead = lexer.next_state == 0
-        kinds, _ = distinct_columns(lexer.next_state)
-        self._kinds = np.ascontiguousarray(lexer.next_state[:, kinds])
-        self.begins: dict[int, NDArray[np.bool_]] = {}
-        self._after_ignored: dict[tuple[int, bytes], NDArray[np.bool_]] = {}
-        self._beginnings: dict[int, bytes] = {}
-        self._apart: dict[tuple[int, int, bytes], bool] = {}
+    """What the questions about single pairs share. Bytes come as their K classes."""
 
-    def apart(self, terminal: int, follower: int) -> bool:
-        """Whether a lexeme of `terminal`, wherever it is, can end where one of `follower` can follow."""
-        key = (terminal, self.modes[follower], self._beginning(follower))
-        if key not in self._apart:
-            states, good = self._ending(terminal), self.good_ends(terminal, follower)
-            inside = self._alive(np.arange(len(self.lexer.alive), dtype=np.int32), terminal)
-            self._apart[key] = len(good) == len(states) or bool(self._reaching(good)[inside].all())
-        return self._apart[key]
+    def __init__(self, lexer: Lexer, ignored: set[int], modes: dict[int, int]) -> None:
+        self.lexer, self.starts, self.ignored, self.modes = lexer.tables, np.array(lexer.starts), ignored, modes
+        self.table = lexer.tables.next_state[:, lexer.kinds]
+        self.dead = self.table == 0
+        self.by_winner = np.argsort(lexer.tables.winner, kind="stable")
+        self.winners = lexer.tables.winner[self.by_winner]
+        self.begins = self._beginnings()
+        self._admitted: dict[tuple[int, bytes], NDArray[np.bool_]] = {}
 
-    def _beginning(self, follower: int) -> bytes:
-        """What `first_bytes` says, to compare."""
-        found = self._beginnings.get(follower)
-        if found is None:
-            found = self._beginnings[follower] = self.first_bytes(follower).tobytes()
-        return found
+    def _beginnings(self) -> NDArray[np.bool_]:
+        """(T, K) bytes with which a lexeme of each terminal may begin, from every start that knows it."""
+        alive = self.lexer.alive
+        begins = np.full((self.table.shape[1], alive.shape[1]), ~np.uint64(0))
+        for start in self.starts:
+            begins &= alive[self.table[start]] | ~alive[start]
+        return np.unpackbits(begins.view(np.uint8), axis=1, bitorder="little").T.astype(np.bool_)
 
-    def good_ends(self, terminal: int, follower: int) -> NDArray[np.int64]:
-        """The states in which a lexeme of `terminal` ends for good with some byte that `follower` can begin with."""
+    def apart(self, terminal: int, followers: set[int]) -> bool:
+        """Whether a lexeme of `terminal`, wherever it is, can end where one of each of `followers` can follow."""
+        inside = self._alive(terminal)
+        return all(
+            self._leads_to(terminal, self.good_ends(terminal, admitted))[inside].all()
+            for admitted in self.admitted(self.modes[terminal], followers)
+        )
+
+    def good_ends(self, terminal: int, admitted: NDArray[np.bool_]) -> NDArray[np.int64]:
+        """The states in which a lexeme of `terminal` ends for good with one of the admitted bytes."""
         states = self._ending(terminal)
-        direct = self.dead[states] @ self.first_bytes(follower)
-        return states[direct | (self.dead[states] @ self._by_way_of_ignored(follower))]
+        return states[(self.dead[states] & admitted).any(axis=1)]
 
-    def first_bytes(self, terminal: int) -> NDArray[np.bool_]:
-        """(256,) bytes with which a lexeme of the terminal may begin, from every start that knows it."""
-        if terminal not in self.begins:
-            row = np.ones(256, dtype=np.bool_)
-            for start in self._knowing(terminal):
-                row &= self._alive(self.lexer.next_state[start], terminal)
-            self.begins[terminal] = row
-        return self.begins[terminal]
+    def admitted(self, mode: int, followers: set[int]) -> list[NDArray[np.bool_]]:
+        """(K,) bytes that may come right before or begin each of some terminals of a mode, each set once."""
+        found: dict[bytes, NDArray[np.bool_]] = {}
+        for follower in followers:
+            if self.modes.get(follower) == mode:
+                begins = self.begins[follower]
+                found[begins.tobytes()] = begins
+        return [self._admitting(mode, key, begins) for key, begins in found.items()]
 
-    def _by_way_of_ignored(self, follower: int) -> NDArray[np.bool_]:
-        """(256,) bytes that begin an ignored lexeme after which `follower` can begin."""
-        key = (self.modes[follower], self._beginning(follower))
-        if key not in self._after_ignored:
-            row = np.zeros(256, dtype=np.bool_)
+    def _admitting(self, mode: int, key: bytes, begins: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        """Bytes that are in `begins`, or begin an ignored lexeme after which one of those can stand."""
+        if (mode, key) not in self._admitted:
+            admitted = begins.copy()
             for terminal in self.ignored:
-                if self.modes[terminal] != self.modes[follower]:
-                    continue
-                states = self._ending(terminal)
-                good = states[self.dead[states] @ self.first_bytes(follower)]
-                reaching = self._reaching(good)
-                begins = np.ones(256, dtype=np.bool_)
-                for start in self._knowing(terminal):
-                    begins &= reaching[self.lexer.next_state[start]]
-                row |= begins
-            self._after_ignored[key] = row
-        return self._after_ignored[key]
-
-    def _knowing(self, terminal: int) -> list[int]:
-        return [s for s in self.starts if self.lexer.alive[s, terminal >> 6] >> np.uint64(terminal & 63) & np.uint64(1)]
+                if self.modes[terminal] == mode:
+                    reaching = self._leads_to(terminal, self.good_ends(terminal, begins))
+                    knowing = self.starts[self._alive(terminal)[self.starts]]
+                    admitted |= reaching[self.table[knowing]].all(axis=0)
+            self._admitted[mode, key] = admitted
+        return self._admitted[mode, key]
 
     def _ending(self, terminal: int) -> NDArray[np.int64]:
-        bits = self.lexer.accepts[:, terminal >> 6] >> np.uint64(terminal & 63)
-        return np.flatnonzero(bits & np.uint64(1))
+        first, last = np.searchsorted(self.winners, [terminal, terminal + 1])
+        return self.by_winner[first:last]
 
-    def _alive(self, states: NDArray[np.int32], terminal: int) -> NDArray[np.bool_]:
-        return (self.lexer.alive[states, terminal >> 6] >> np.uint64(terminal & 63) & np.uint64(1)).astype(np.bool_)
+    def _alive(self, terminal: int) -> NDArray[np.bool_]:
+        """(S,) states from which a lexeme of the terminal can be completed."""
+        bits = self.lexer.alive[:, terminal >> 6] >> np.uint64(terminal & 63)
+        return (bits & np.uint64(1)).astype(np.bool_)
 
-    def _reaching(self, goals: NDArray[np.int64]) -> NDArray[np.bool_]:
-        """(S,) states from which one of `goals` can be reached."""
-        reached = np.zeros(len(self.lexer.next_state), dtype=np.bool_)
+    def _leads_to(self, terminal: int, goals: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """(S,) states from which one of `goals` can be reached, all of which end a lexeme of the terminal."""
+        if len(goals) == len(self._ending(terminal)):
+            return self._alive(terminal)
+        sources, offsets = self._edges
+        reached = np.zeros(len(self.table), dtype=np.bool_)
         reached[goals] = True
-        while True:
-            wider = reached | reached[self._kinds].any(axis=1)
-            wider[0] = False
-            if (wider == reached).all():
-                return reached
-            reached = wider
+        spread(
+            reached,
+            goals,
+            lambda states: predecessors(sources, offsets, states),
+            lambda state: sources[offsets[state] : offsets[state + 1]].tolist(),
+        )
+        return reached
+
+    @cached_property
+    def _edges(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        return reverse_edges(self.table)
