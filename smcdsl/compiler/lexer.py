@@ -73,7 +73,7 @@ def build_lexer(
         states, renumber = _quotient(states, partition(states.table, states.labels()))
         numbers = renumber[first].tolist()
     tables = LexerTables(
-        next_state=states.table[:, union.byte_class],
+        next_state=np.take(states.table, union.byte_class, axis=1),
         accepts=states.accepts,
         accepting=states.winner >= 0,
         winner=states.winner,
@@ -122,9 +122,9 @@ class _Union:
     def __init__(self, terminals: Sequence[LexicalTerminal], exclusive: Sequence[bool], words: int, limit: int) -> None:
         self.terminals, self.exclusive, self.words, self.limit = terminals, exclusive, words, limit
         dfas = [terminal.dfa for terminal in terminals]
-        offsets = np.cumsum([0] + [len(dfa) for dfa in dfas])
-        self.first = {t.number: (int(offset) + t.dfa.start) for t, offset in zip(terminals, offsets)}
-        self.kinds, self.byte_class, self.stacked = _stacked(dfas, offsets)
+        self.offsets = np.cumsum([0] + [len(dfa) for dfa in dfas])
+        self.first = {t.number: place + t.dfa.start for t, place in zip(terminals, self.offsets.tolist())}
+        self.kinds, self.byte_class, self.stacked = _stacked(dfas, self.offsets)
         self.owner = np.repeat(np.arange(len(dfas)), [len(dfa) for dfa in dfas])
         self.accepting = np.concatenate([np.zeros(0, np.bool_), *[dfa.accepting for dfa in dfas]])
         self.numbers: dict[tuple[int, tuple[int, ...]], int] = {}
@@ -224,19 +224,24 @@ class _Union:
 
     def _left_alone(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
         """Codes of the places that are entered alone, and of all that they lead to."""
+        targets, offsets = self._successors()
         size = len(self.stacked)
         reached = np.zeros(len(self.exclusive) * size, dtype=np.bool_)
         reached[-rows[rows < 0]] = True
         for of_mode in reached.reshape(-1, size):
-            of_mode[0] = True
-            spread(
-                of_mode,
-                np.flatnonzero(of_mode),
-                lambda places: self.stacked[places].ravel(),
-                lambda place: self.stacked[place].tolist(),
-            )
-            of_mode[0] = False
+            spread(of_mode, np.flatnonzero(of_mode), targets, offsets)
         return np.flatnonzero(reached)
+
+    def _successors(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Places that each place leads to, as `Dfa.successors`."""
+        targets, offsets = [np.zeros(0, dtype=np.int64)], [np.zeros(1, dtype=np.int64)]
+        edges = 0
+        for terminal, place in zip(self.terminals, self.offsets.tolist()):
+            after, starts = terminal.dfa.successors
+            targets.append(after + place)
+            offsets.append(starts[1:] + edges)
+            edges += len(after)
+        return np.concatenate(targets), np.concatenate(offsets)
 
     def _alive(self, rows: NDArray[np.int64]) -> list[int]:
         """Per state of the worklist the terminals that may be accepted from it on."""
@@ -270,10 +275,13 @@ def _stacked(
     if not dfas:
         return np.zeros(1, np.int64), np.zeros(256, np.int64), np.zeros((1, 1), np.int64)
     kinds, byte_class = distinct_columns(np.array([dfa.classes[0] for dfa in dfas]))
-    tables = [dfa.classes[1][:, dfa.classes[0][kinds]] for dfa in dfas]
-    stacked = np.concatenate(tables).astype(np.int64)
-    shift = np.repeat(offsets[:-1], np.diff(offsets))
-    return kinds, byte_class, np.where(stacked > 0, stacked + shift[:, None], 0)
+    stacked = np.empty((offsets[-1], len(kinds)), dtype=np.int64)
+    for dfa, place in zip(dfas, offsets.tolist()):
+        classes, table = dfa.classes
+        table = np.take(table, classes[kinds], axis=1)
+        np.add(table, place, out=stacked[place : place + len(dfa)])
+        stacked[place : place + len(dfa)] *= table > 0
+    return kinds, byte_class, stacked
 
 
 def _quotient(states: _States, blocks: NDArray[np.int64]) -> tuple[_States, NDArray[np.int64]]:

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from smcdsl.compiler.nfa import Nfa, TooLarge
-from smcdsl.compiler.refinement import NARROW, distinct_columns, partition, predecessors, reverse_edges, spread
+from smcdsl.compiler.refinement import NARROW, distinct_columns, forward_edges, partition, reverse_edges, spread
 
 DEFAULT_STATE_LIMIT = 100_000
 """100 MB and some two seconds for an automaton of bytes."""
@@ -71,7 +71,12 @@ class Dfa:
     def classes(self) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
         """(256,) the class of each byte, and (S, classes) the table without equal columns."""
         kinds, byte_class = distinct_columns(self.next_state)
-        return byte_class, self.next_state[:, kinds]
+        return byte_class, np.take(self.next_state, kinds, axis=1)
+
+    @cached_property
+    def successors(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Targets of edges sorted by source, each once, and (S + 1,) where each source's targets start."""
+        return forward_edges(self.classes[1])
 
 
 def edges_of(next_state: NDArray[np.int32]) -> list[list[tuple[int, int]]]:
@@ -307,22 +312,11 @@ def minimal(raw: RawDfa) -> tuple[Dfa, NDArray[np.int64]]:
 
 def _trimmed(raw: RawDfa) -> RawDfa:
     """Without states that cannot be reached or cannot accept."""
-    sources, offsets = reverse_edges(raw.table)
     alive = raw.labels != 0
-    spread(
-        alive,
-        np.flatnonzero(alive),
-        lambda states: predecessors(sources, offsets, states),
-        lambda state: sources[offsets[state] : offsets[state + 1]].tolist(),
-    )
+    spread(alive, np.flatnonzero(alive), *reverse_edges(raw.table))
     reached = np.zeros(len(raw.table), bool)
     reached[raw.start] = True
-    spread(
-        reached,
-        np.array([raw.start], np.int64),
-        lambda states: raw.table[states].ravel().astype(np.int64),
-        lambda state: raw.table[state].tolist(),
-    )
+    spread(reached, np.array([raw.start], np.int64), *forward_edges(raw.table))
     kept = alive & reached
     kept[0] = True
     if kept.all():

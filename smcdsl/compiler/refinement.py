@@ -7,7 +7,6 @@ which little happens are done state by state.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -15,6 +14,13 @@ from numpy.typing import NDArray
 
 NARROW, BROAD = 16, 512
 """So few states are handled one by one; so many no longer."""
+
+
+def forward_edges(table: NDArray[np.int32]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Targets of edges sorted by source, and (S + 1,) where each source's targets start. No edges to 0."""
+    sources, columns = np.nonzero(table)
+    pairs = distinct(sources * len(table) + table[sources, columns])
+    return pairs % len(table), np.searchsorted(pairs, np.arange(len(table) + 1) * len(table))
 
 
 def reverse_edges(table: NDArray[np.int32]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -44,37 +50,37 @@ def distinct_columns(table: NDArray[Any]) -> tuple[NDArray[np.int64], NDArray[np
 
 
 def spread(
-    marked: NDArray[np.bool_],
-    frontier: NDArray[np.int64],
-    after_all: Callable[[NDArray[np.int64]], NDArray[np.int64]],
-    after_one: Callable[[int], list[int]],
+    marked: NDArray[np.bool_], frontier: NDArray[np.int64], after: NDArray[np.int64], offsets: NDArray[np.int64]
 ) -> None:
-    """Mark what is reached from the frontier, which is marked; a narrow one goes on state by state."""
+    """Mark what edges reach from the frontier, which is marked; a narrow one goes on state by state.
+
+    Args:
+        after, offsets: as `forward_edges` or `reverse_edges` give them.
+    """
     while len(frontier):
         if len(frontier) < NARROW:
             pending = frontier.tolist()
             while pending and len(pending) < BROAD:
-                new = [state for state in after_one(pending.pop()) if not marked[state]]
+                state = pending.pop()
+                new = [n for n in after[offsets[state] : offsets[state + 1]].tolist() if not marked[n]]
                 marked[new] = True
-                pending += dict.fromkeys(new)
+                pending += new
             frontier = np.array(pending, np.int64)
             continue
-        after = after_all(frontier)
-        after = distinct(after[~marked[after]])
-        marked[after] = True
-        frontier = after
+        reached = neighbours(after, offsets, frontier)
+        reached = distinct(reached[~marked[reached]])
+        marked[reached] = True
+        frontier = reached
 
 
-def predecessors(
-    sources: NDArray[np.int64], offsets: NDArray[np.int64], states: NDArray[np.int64]
-) -> NDArray[np.int64]:
-    """All sources of edges into `states`, with repetitions."""
+def neighbours(edges: NDArray[np.int64], offsets: NDArray[np.int64], states: NDArray[np.int64]) -> NDArray[np.int64]:
+    """All that edges from (or, if reversed, into) `states` lead to, with repetitions."""
     starts, counts = offsets[states], offsets[states + 1] - offsets[states]
     total = int(counts.sum())
     if not total:
         return np.zeros(0, np.int64)
     within = np.arange(total) - np.repeat(np.cumsum(counts) - counts, counts)
-    return sources[np.repeat(starts, counts) + within]
+    return edges[np.repeat(starts, counts) + within]
 
 
 def partition(table: NDArray[np.int32], labels: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -111,7 +117,7 @@ def _refine(table: NDArray[np.int32], labels: NDArray[np.int64], random: np.rand
             continue
         hashes = (block_hash[blocks[table[dirty]]] * weights).sum(axis=1, dtype=np.uint64)
         moved, count = _split_blocks(blocks, dirty, hashes, count)
-        dirty = distinct(predecessors(sources, offsets, moved))
+        dirty = distinct(neighbours(sources, offsets, moved))
     return blocks
 
 

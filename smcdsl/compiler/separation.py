@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from smcdsl.compiler.bnf import ContextFree, nullable
 from smcdsl.compiler.lexer import Lexer
-from smcdsl.compiler.refinement import predecessors, reverse_edges, spread
+from smcdsl.compiler.refinement import reverse_edges, spread
 
 
 def adjacent_terminals(grammar: ContextFree) -> dict[int, set[int]]:
@@ -154,15 +154,9 @@ class _Checker:
         """(S,) states from which one of `goals` can be reached, all of which end a lexeme of the terminal."""
         if len(goals) == len(self._ending(terminal)):
             return self._alive(terminal)
-        sources, offsets = self._edges
         reached = np.zeros(len(self.table), dtype=np.bool_)
         reached[goals] = True
-        spread(
-            reached,
-            goals,
-            lambda states: predecessors(sources, offsets, states),
-            lambda state: sources[offsets[state] : offsets[state + 1]].tolist(),
-        )
+        spread(reached, goals, *self._edges)
         return reached
 
     @cached_property
