@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from smcdsl.automaton.tables import LayoutTables, LexerTables, ParserTables
 from smcdsl.compiler.bnf import ContextFree
+from smcdsl.compiler.refinement import distinct_columns, forward_edges
 
 MOST_COLUMNS = 120
 """The deepest column of a line that a rule can begin at; beyond it lines go on inside brackets only."""
@@ -130,7 +131,7 @@ def with_columns(lexer: LexerTables, parser: ParserTables, layout: Layout, ends:
         targets = parser.shift[:, terminal]
         access[targets[targets >= 0]] = kind
     numbers = np.array([layout.indent, layout.dedent, MOST_COLUMNS], dtype=np.int32)
-    separable = all(states.reach(good) == states.reach(None) for good in ends)
+    separable = all(states.reach(good) == states.columns_ahead for good in ends)
     return Widened(new_lexer, new_parser, LayoutTables(column, access, numbers), separable)
 
 
@@ -151,16 +152,19 @@ class _States:
         first = np.zeros(size, dtype=np.int64)
         first[outside] = np.arange(len(outside))
         first[inside] = len(outside) + _COUNTS * np.arange(len(inside))
-        after = np.tile(column[:, None], (1, 256))
-        after[:, _NEWLINE] = 0
-        after[:, _BLANK] = np.minimum(column + 1, OVER)
-        after[:, _TAB] = np.minimum(column + layout.tab, OVER)
-        target = lexer.next_state[old]
+        kinds, kind_of = distinct_columns(lexer.next_state)
+        counted = {_NEWLINE: 0, _BLANK: np.minimum(column + 1, OVER), _TAB: np.minimum(column + layout.tab, OVER)}
+        kind_of[list(counted)] = len(kinds) + np.arange(len(counted))
+        after = np.tile(column[:, None], (1, len(kinds) + len(counted)))
+        for byte, columns in counted.items():
+            after[:, kind_of[byte]] = columns
+        target = lexer.next_state[:, [*kinds, *counted]][old]
         next_state = first[target] + np.where(self.inside[target], after, 0)
         reached = _reached(next_state, first[np.flatnonzero(lexer.is_start)])
         renumbered = np.cumsum(reached) - 1
         self.old, self.column = old[reached], column[reached]
-        self.next_state = renumbered[next_state[reached]].astype(np.int32)
+        self._by_kind = renumbered[next_state[reached]].astype(np.int32)
+        self.next_state = np.take(self._by_kind, kind_of, axis=1)
         self.number = np.where(self.inside, 0, renumbered[first]).astype(np.int32)
 
     def tables(self, family: NDArray[np.int64], words: int) -> LexerTables:
@@ -173,8 +177,8 @@ class _States:
         _set(accepts, rows, family[self.column[rows]])
         alive = _widened(lexer.alive[self.old], words)
         _clear(alive, self.newline)
-        bits_of: dict[int, NDArray[np.uint64]] = {0: np.zeros(words, dtype=np.uint64)}
-        for state, columns in enumerate(self.reach(None)):
+        bits_of: dict[int, NDArray[np.uint64]] = {}
+        for state, columns in zip(self.breaks.tolist(), self.columns_ahead):
             if columns not in bits_of:
                 bits = sum(1 << int(terminal) for column, terminal in enumerate(family) if columns >> column & 1)
                 bits_of[columns] = np.frombuffer(bits.to_bytes(8 * words, "little"), dtype=np.uint64)
@@ -194,32 +198,48 @@ class _States:
             trapped_start=np.zeros(len(self.old) + 1, dtype=np.int32),
         )
 
-    def reach(self, good: NDArray[np.bool_] | None) -> list[int]:
-        """Per state a bitmask of the columns that a line break can end with from there.
+    @cached_property
+    def breaks(self) -> NDArray[np.int64]:
+        """States from which a line break can be completed, deeper columns first."""
+        states = np.flatnonzero(_has(self.lexer.alive[self.old], self.newline))
+        return states[np.argsort(-self.column[states], kind="stable")]
+
+    @cached_property
+    def columns_ahead(self) -> list[int]:
+        """`reach` of all places in which a line break can end."""
+        return self.reach(np.ones(len(self.inside), dtype=np.bool_))
+
+    def reach(self, good: NDArray[np.bool_]) -> list[int]:
+        """For each of `breaks` a bitmask of the columns that the line break can end with from there.
 
         Args:
-            good: (S,) old states in which it may end; None for all in which it can.
+            good: (S,) old states in which it may end.
         """
-        ends = self.inside[self.old] & _has(self.lexer.accepts[self.old], self.newline)
-        if good is not None:
-            ends &= good[self.old]
-        reach = [1 << column if end else 0 for end, column in zip(ends.tolist(), self.column.tolist())]
+        old, column = self.old[self.breaks], self.column[self.breaks]
+        ends = self.inside[old] & _has(self.lexer.accepts[old], self.newline) & good[old]
+        reach = [0, *[1 << at if end else 0 for end, at in zip(ends.tolist(), column.tolist())]]
+        after, bounds = self._edges
         changed = True
         while changed:
             changed = False
-            for state, after in self._successors:
-                found = reach[state]
-                for target in after:
+            # Most is known when it is asked for: columns only grow, but for a new line.
+            for number in range(1, len(reach)):
+                found = reach[number]
+                for target in after[bounds[number] : bounds[number + 1]]:
                     found |= reach[target]
-                changed = changed or found != reach[state]
-                reach[state] = found
-        return reach
+                changed = changed or found != reach[number]
+                reach[number] = found
+        return reach[1:]
 
     @cached_property
-    def _successors(self) -> list[tuple[int, list[int]]]:
-        """States with those that follow them, deeper columns first, so that most is known when it is asked for."""
-        order = np.argsort(-self.column, kind="stable").tolist()
-        return [(state, np.unique(self.next_state[state]).tolist()) for state in order]
+    def _edges(self) -> tuple[list[int], list[int]]:
+        """`forward_edges` between `breaks`, which are counted from 1."""
+        number = np.zeros(len(self.old), dtype=np.int32)
+        number[self.breaks] = np.arange(1, len(self.breaks) + 1)
+        table = np.concatenate([np.zeros_like(self._by_kind[:1]), number[self._by_kind[self.breaks]]])
+        kinds, _ = distinct_columns(table)
+        after, bounds = forward_edges(table[:, kinds])
+        return after.tolist(), bounds.tolist()
 
 
 def _parser(

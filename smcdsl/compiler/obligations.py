@@ -87,15 +87,14 @@ class _Pairs:
         lexer = self.lexer
         for winner, mask in self.followers.items():
             ends = np.flatnonzero((lexer.winner == winner) & lexer.exclusive[lexer.mode])
-            owed = np.unique(self.owed[ends], axis=0)
-            owed = owed[owed.any(axis=1)]
-            if not len(owed):
+            owed = {row.tobytes(): row for row in self.owed[ends] if row.any()}
+            if not owed:
                 continue
             words = lexer.alive.shape[1]
             follows = np.frombuffer(mask.to_bytes(8 * words, "little"), dtype="<u8")
             first = self.first[int(lexer.mode[ends[0]])]
             first = np.where((lexer.alive[first] & follows).any(axis=2), first, 0)
-            for row in owed:
+            for row in owed.values():
                 yield _joined(first, row[None, :], self.size)
 
 
