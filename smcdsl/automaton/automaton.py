@@ -323,8 +323,9 @@ class TokenAutomaton:
     def _spells_all_bytes(self) -> bool:
         """Whether every byte that may be needed is a token by itself, so that every text can be written."""
         trie = self.tables.trie
-        with_token = trie.first_token[1:] != trie.first_token[:-1]
-        return self._needed_bytes() <= set(trie.byte[(trie.depth == 1) & with_token].tolist())
+        first = np.flatnonzero(trie.depth == 1)
+        single = set(trie.byte[first[trie.first_token[first] != trie.first_token[first + 1]]].tolist())
+        return len(single) == 256 or self._needed_bytes() <= single
 
     def _missing_bytes(self) -> bytes:
         """Bytes that texts may need and no token contains."""

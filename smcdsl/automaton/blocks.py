@@ -33,19 +33,22 @@ class Blocks:
 
     Args:
         make_walker: gives what makes them ahead.
-        states: the lexer states wanted, in the order in which they are made.
+        find_states: gives the lexer states wanted, in the order in which they are made; None if none are.
         path: the file, None to keep none.
     """
 
-    def __init__(self, make_walker: Callable[[], Walker], states: list[int], path: Path | None) -> None:
-        self._make_walker, self.states, self._path = make_walker, states, path
+    def __init__(
+        self, make_walker: Callable[[], Walker], find_states: Callable[[], list[int]] | None, path: Path | None
+    ) -> None:
+        self._make_walker, self._find_states, self._path = make_walker, find_states, path
+        self.states: list[int] = []
         self._walker: Walker | None = None
         self._made: dict[int, NDArray[np.int32]] = {}
         self._file = None if path is None else BlockFile.open(path)
         self._executor: ThreadPoolExecutor | None = None
         self._lock = Lock()
         self._through = Event()
-        if not states:
+        if find_states is None:
             self._through.set()
 
     def get(self, state: int) -> NDArray[np.int32] | None:
@@ -76,12 +79,17 @@ class Blocks:
                 return
             self._executor = ThreadPoolExecutor(1, "smcdsl-blocks")
             if self._file is None:
-                self._go_on(0, 0)
+                self._executor.submit(self._begin)
             else:
                 self._executor.submit(self._check, self._file)
 
+    def _begin(self) -> None:
+        assert self._find_states is not None
+        self.states = self._find_states()
+        self._go_on(0, 0)
+
     def _check(self, file: BlockFile) -> None:
-        file.check_all()
+        self.states = file.check_all()
         self._finish()
 
     @property
@@ -185,10 +193,9 @@ class BlockFile:
             self._sound.add(state)
         return block
 
-    def check_all(self) -> None:
-        """Compare all blocks with their checksums."""
-        for state in list(self._index):
-            self.get(state)
+    def check_all(self) -> list[int]:
+        """Compare all blocks with their checksums; the states whose blocks are whole, in the order of the file."""
+        return [state for state in list(self._index) if self.get(state) is not None]
 
 
 def write_blocks(path: Path, blocks: dict[int, NDArray[np.int32]]) -> None:

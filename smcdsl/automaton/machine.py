@@ -41,7 +41,7 @@ from smcdsl.automaton.layout import (
     UNBUILT,
 )
 from smcdsl.automaton.parsing import STATE_MASK, push, shift
-from smcdsl.automaton.pools import Pools
+from smcdsl.automaton.pools import Pools, untouched
 from smcdsl.automaton.stacks import Stacks
 from smcdsl.automaton.static import set_tables
 from smcdsl.automaton.tables import AutomatonTables
@@ -87,8 +87,9 @@ class Machine:
         self._stacks: dict[int, Stacks] = {}
         self.words = set_tables(self.pools, tables, following)
         path = None if cache_dir is None else block_path(cache_dir, tables.fingerprint, following)
-        states = _reached_states(self.pools) if many else []
-        self.blocks = Blocks(lambda: Walker(self.pools), states, path if many else None)
+        self.blocks = Blocks(
+            lambda: Walker(self.pools), (lambda: _reached_states(self.pools)) if many else None, path if many else None
+        )
         self._held: dict[int, tuple[NDArray[np.int32], NDArray[np.int32]]] = {}
         self._built_bytes = 0
         self._bound_ahead = -1
@@ -124,13 +125,13 @@ class Machine:
 
     def _first_rows(self) -> None:
         self._row_limit = max(64, ROW_BYTES_LIMIT // (8 * self.words))
-        # Memory that is not written to yet is not held, so much room costs little, and growing takes time.
+        # Growing takes time, and room costs nothing before it is written to.
         self._room_for_rows(min(self._row_limit, 1024 if self.words > _SMALL_ROWS else 16))
 
     def _room_for_rows(self, capacity: int) -> None:
         pools = self.pools
         old = len(pools.get(layout.ROW_AGE)) if layout.ROW_AGE in pools._arrays else 0
-        rows = np.zeros((capacity, self.words), dtype=np.uint64)
+        rows = untouched(capacity * self.words).reshape(capacity, self.words)
         if old:
             rows[:old] = pools.get(layout.ROWS)
         pools.set(layout.ROWS, rows)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import mmap
+import sys
 from typing import Any
 
 import numpy as np
@@ -122,3 +124,14 @@ class Pools:
     def lengthen(self, slot: int, length: int, kind: Any) -> None:
         """Give a plain array more room, what is in it kept."""
         self.set(slot, self._longer(slot, length, kind, 0))
+
+
+def untouched(size: int) -> NDArray[np.uint64]:
+    """Zeros, fresh from the system, which holds memory for them as they are written to.
+
+    numpy's own zeros may lie in memory that was used before, and is cleared all at once.
+    """
+    if sys.platform == "win32":
+        return np.zeros(size, dtype=np.uint64)
+    # Private: a process that is forked off writes to rows of its own.
+    return np.frombuffer(mmap.mmap(-1, 8 * size, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS), dtype=np.uint64)

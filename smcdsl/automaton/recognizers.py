@@ -10,7 +10,6 @@ that need one byte of lookahead have one hypothesis and no obligations.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from itertools import pairwise
 from typing import NamedTuple
 
 from smcdsl.automaton.stacks import GraphStacks, IndentedStacks, LinearStacks
@@ -183,7 +182,7 @@ class ParsedRecognizer:
         """Whether what the lexeme may become is something that the parser can shift."""
         if not all(self.plain_lexer.escapes(hypothesis.lexer, owed) for owed in hypothesis.obligations):
             return False
-        alive = self.plain_lexer.alive[hypothesis.lexer]
+        alive = self.plain_lexer.alive(hypothesis.lexer)
         if self.plain_lexer.is_start[hypothesis.lexer]:
             alive |= self._end
         return bool(alive & self.stacks.acceptable(hypothesis.parser))
@@ -219,13 +218,10 @@ class PlainLexer:
         self.accepting: list[bool] = tables.accepting.tolist()
         self.is_start: list[bool] = tables.is_start.tolist()
         self.exclusive: list[bool] = tables.exclusive.tolist()
-        self.alive = [int.from_bytes(row.tobytes(), "little") for row in tables.alive]
         self.ignored = int.from_bytes(tables.ignored.tobytes(), "little")
-        self._accepts = tables.accepts
-        bounds, trapped = tables.trapped_start.tolist(), tables.trapped.tolist()
-        self._trapped = {
-            owed: frozenset(trapped[first:last]) for owed, (first, last) in enumerate(pairwise(bounds)) if first < last
-        }
+        self._accepts, self._alive = tables.accepts, tables.alive
+        self._trapped_start, self._trapped = tables.trapped_start, tables.trapped
+        self._trapped_by: dict[int, frozenset[int]] = {}
         self._terminals: dict[int, list[int]] = {}
 
     def next(self, state: int, byte: int) -> int:
@@ -241,7 +237,15 @@ class PlainLexer:
 
     def escapes(self, state: int, owed: int) -> bool:
         """Whether a lexeme in `state` may get rid of an obligation."""
-        return state not in self._trapped.get(owed, ())
+        trapped = self._trapped_by.get(owed)
+        if trapped is None:
+            first, last = self._trapped_start[owed : owed + 2].tolist()
+            trapped = self._trapped_by[owed] = frozenset(self._trapped[first:last].tolist())
+        return state not in trapped
+
+    def alive(self, state: int) -> int:
+        """Bitmask of the terminals that a lexeme in `state` may still become."""
+        return int.from_bytes(self._alive[state].tobytes(), "little")
 
     def accepts(self, state: int) -> list[int]:
         """Terminals that a lexeme may be when it ends in `state`."""

@@ -87,7 +87,7 @@ class _SiteParser:
             state, terminal, end = self._lexeme(text, position, run.state)
             unfinished = state != 0 and not complete
             if unfinished and not self._is_final(state):
-                candidates = self._lexer.alive[state]
+                candidates = self._lexer.alive(state)
                 if terminal >= 0 and (end == len(text) or self._is_undecided(text)):
                     candidates |= 1 << terminal
                 return run.sites + self._agreed(run, candidates)
@@ -192,7 +192,7 @@ class _SiteParser:
             (after,) = self._stacks.shift(parser, terminal)
             # The final lexeme's own reductions come first; then what its successors agree on.
             return (*self._closed_by(parser, terminal), *self._certain_among(-1, after))
-        alive = self._lexer.alive[state]
+        alive = self._lexer.alive(state)
         free = bool(alive & self._passed_over(parser)) or self._lexer.is_start[state]
         return self._certain_among(-1 if free else alive, parser)
 

@@ -89,8 +89,10 @@ def _packed(rows: NDArray[np.bool_], words: int) -> NDArray[np.uint64]:
 
 def _set_lexer(pools: Pools, lexer: LexerTables) -> None:
     terminals = 64 * lexer.accepts.shape[1]
-    accepts = _bits(lexer.accepts, terminals)
-    starts = np.concatenate([[0], np.cumsum(accepts.sum(axis=1))]).astype(np.int32)
+    accepts = _bits(lexer.accepts[lexer.accepting], terminals)
+    counts = np.zeros(len(lexer.accepting) + 1, dtype=np.int32)
+    counts[1:][lexer.accepting] = accepts.sum(axis=1)
+    starts = np.cumsum(counts, dtype=np.int32)
     classes, first, of = np.unique(lexer.alive, axis=0, return_index=True, return_inverse=True)
     del classes
     pools.set(layout.NEXT_STATE, lexer.next_state)
@@ -149,7 +151,7 @@ def _set_borders(pools: Pools, lexer: LexerTables, parser: ParserTables, lines: 
     """What may stand between two lexemes: markers, ends, and where the next lexeme begins."""
     terminals, modes = parser.shift.shape[1], parser.start_of.shape[1]
     words = lexer.alive.shape[1]
-    shiftable = [np.unique(column[column >= 0]) for column in parser.shift.T]
+    shiftable = [sorted({*column} - {-1}) for column in parser.shift.T.tolist()]
     follows = np.zeros((64 * words, words), dtype=np.uint64)
     for terminal, targets in enumerate(shiftable):
         follows[terminal] = np.bitwise_or.reduce(parser.possible[targets], axis=0, initial=0) | lexer.ignored
@@ -164,7 +166,8 @@ def _set_borders(pools: Pools, lexer: LexerTables, parser: ParserTables, lines: 
     modes_of = _modes_of_terminals(lexer, terminals)
     restarts: list[list[int]] = [[] for _ in range(terminals)]
     endings: list[list[int]] = [[] for _ in range(modes)]
-    starts = {mode: np.unique(parser.start_of[:, mode]) for mode in range(modes)}
+    start_of = [column.tolist() for column in parser.start_of.T]
+    starts = [sorted({*column}) for column in start_of]
     for mode in range(modes):
         for chain, target in chains[mode]:
             padded = [*chain, *[-1] * (_MARKERS_IN_A_ROW - len(chain))]
@@ -177,8 +180,8 @@ def _set_borders(pools: Pools, lexer: LexerTables, parser: ParserTables, lines: 
                 if not chain and passed_over[terminal]:
                     begins = starts[mode]
                 else:
-                    begins = np.unique(parser.start_of[shiftable[last], target])
-                for start in begins.tolist():
+                    begins = sorted({start_of[target][state] for state in shiftable[last]})
+                for start in begins:
                     if start:
                         restarts[terminal] += [*padded, start, int(not chain)]
     restarts_start, flat = _flat(restarts)
@@ -187,7 +190,7 @@ def _set_borders(pools: Pools, lexer: LexerTables, parser: ParserTables, lines: 
     pools.set(layout.RESTARTS, flat)
     pools.set(layout.ENDINGS_START, endings_start // 3)
     pools.set(layout.ENDINGS, flat_endings)
-    pools.table[layout.CHECK_STARTS] = any(len(found) > 1 for found in starts.values())
+    pools.table[layout.CHECK_STARTS] = any(len(found) > 1 for found in starts)
 
 
 def _modes_of_terminals(lexer: LexerTables, terminals: int) -> dict[int, list[int]]:

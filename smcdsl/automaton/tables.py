@@ -6,15 +6,14 @@ Conventions: lexer state 0 is dead; terminal numbers fit bit sets of TW words of
 
 from __future__ import annotations
 
-import io
 import json
-import os
-import zipfile
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+
+from smcdsl.cache import keep, read_kept
 
 FORMAT = 7
 """Raised whenever the meaning of a stored array changes."""
@@ -138,7 +137,7 @@ def plain_arrays(part: Any) -> Any:
 
 
 def save_tables(tables: AutomatonTables, path: Path) -> None:
-    """Write tables to a file, all or nothing. Arrays are stored raw, never pickled; the trie is left out."""
+    """Write tables to a file of the cache. Arrays are stored raw, never pickled; the trie is left out."""
     arrays: dict[str, NDArray[Any]] = {}
     for name, kind in _PARTS.items():
         part = getattr(tables, name)
@@ -154,37 +153,47 @@ def load_tables(path: Path, trie: TrieTables) -> AutomatonTables | None:
     arrays = read_arrays(path)
     if arrays is None or "plain" not in arrays:
         return None
-    try:
-        plain = json.loads(arrays["plain"].tobytes())
-        if plain.pop("format") != FORMAT:
-            return None
-        parts: dict[str, Any] = {"trie": trie}
-        for name, kind in _PARTS.items():
-            if name != "trie":
-                first = f"{name}.{kind._fields[0]}"
-                found = first in arrays
-                parts[name] = plain_arrays(kind(*(arrays[f"{name}.{f}"] for f in kind._fields))) if found else None
-        for name in ("token_limit", "boundaries", "end_of_turn"):
-            plain[name] = tuple(plain[name])
-        return AutomatonTables(**parts, **plain)
-    except (KeyError, TypeError, ValueError):
+    plain = json.loads(arrays["plain"].tobytes())
+    if plain.pop("format") != FORMAT:
         return None
+    parts: dict[str, Any] = {"trie": trie}
+    for name, kind in _PARTS.items():
+        if name != "trie":
+            found = f"{name}.{kind._fields[0]}" in arrays
+            parts[name] = kind(*(arrays[f"{name}.{field}"] for field in kind._fields)) if found else None
+    for name in ("token_limit", "boundaries", "end_of_turn"):
+        plain[name] = tuple(plain[name])
+    return AutomatonTables(**parts, **plain)
+
+
+_ALIGNMENT = 16
 
 
 def write_arrays(arrays: dict[str, NDArray[Any]], path: Path) -> None:
-    """Write named arrays to `path` by way of a temporary file, so that readers see all or nothing."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    buffer = io.BytesIO()
-    np.savez(buffer, **arrays)  # type: ignore[arg-type]
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    temporary.write_bytes(buffer.getvalue())
-    temporary.replace(path)
+    """Write named arrays to a file of the cache, one after another and each as it is in memory."""
+    described = [(name, array.dtype.str, array.shape) for name, array in arrays.items()]
+    head = json.dumps(described).encode()
+    parts: list[bytes | memoryview] = [len(head).to_bytes(8, "little"), head, _padding(8 + len(head))]
+    for array in arrays.values():
+        parts += [np.ascontiguousarray(array).reshape(-1).view(np.uint8).data, _padding(array.nbytes)]
+    keep(path, parts)
 
 
 def read_arrays(path: Path) -> dict[str, NDArray[Any]] | None:
-    """Arrays written by `write_arrays`; None if the file is missing or damaged."""
-    try:
-        with np.load(path, allow_pickle=False) as stored:
-            return {name: stored[name] for name in stored.files}
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+    """Arrays written by `write_arrays`, parts of one piece of memory; None if the file is missing or damaged."""
+    content = read_kept(path)
+    if content is None:
         return None
+    at = 8 + int.from_bytes(content[:8], "little")
+    described = json.loads(content[8:at])
+    arrays = {}
+    for name, dtype, shape in described:
+        at += len(_padding(at))
+        size = int(np.prod(shape, dtype=np.int64))
+        arrays[name] = np.frombuffer(content, dtype=dtype, count=size, offset=at).reshape(shape)
+        at += arrays[name].nbytes
+    return arrays
+
+
+def _padding(length: int) -> bytes:
+    return bytes(-length % _ALIGNMENT)

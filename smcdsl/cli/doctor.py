@@ -72,7 +72,7 @@ def _sqlite() -> Finding:
 
 
 def _cache() -> Finding:
-    from smcdsl.engine.automata import cache_dir
+    from smcdsl.cache import cache_dir
 
     folder = cache_dir()
     try:

@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -54,7 +53,7 @@ from smcdsl.compiler.product import intersect_rules, without_restrictions
 from smcdsl.compiler.separation import adjacent_terminals, ends_before, is_separable
 from smcdsl.compiler.site_rules import Automata, SiteRules
 from smcdsl.compiler.trie import build_trie
-from smcdsl.errors import CompileError, Diagnostic
+from smcdsl.errors import CompileError
 from smcdsl.program.grammar import (
     Condition,
     Difference,
@@ -71,7 +70,6 @@ from smcdsl.vocabulary import Vocabulary
 
 _PRODUCT_RULES = 5_000
 """Rules of the product of a grammar with a filter; beyond them the filter runs beside the parser."""
-_Read = TypeVar("_Read")
 
 
 def compile_grammar(
@@ -94,14 +92,14 @@ def compile_grammar(
     _refuse_special_tokens(grammar, vocabulary)
     trie = vocabulary_trie(vocabulary, cache_dir)
     fingerprint = _fingerprint(grammar, vocabulary, state_limit)
-    path = None if cache_dir is None else cache_dir / "automata" / f"{fingerprint}.npz"
-    if path is not None and (known := _try_to_read(lambda: load_tables(path, trie))) is not None:
+    path = None if cache_dir is None else cache_dir / "automata" / f"{fingerprint}.arrays"
+    if path is not None and (known := load_tables(path, trie)) is not None:
         return known
     if not checked and (problems := check_grammar(grammar)):
         raise CompileError(problems)
     tables = _Assembly(grammar, vocabulary, trie, state_limit, fingerprint).tables()
     if path is not None:
-        _try_to_save(lambda: save_tables(tables, path))
+        save_tables(tables, path)
     return tables
 
 
@@ -125,31 +123,15 @@ class _Unhashed:
 
 @lru_cache(maxsize=4)
 def _trie(fingerprint: str, unhashed: _Unhashed, cache_dir: Path | None) -> TrieTables:
-    path = None if cache_dir is None else cache_dir / "vocabularies" / f"{fingerprint}-{FORMAT}.npz"
+    path = None if cache_dir is None else cache_dir / "vocabularies" / f"{fingerprint}-{FORMAT}.arrays"
     if path is not None:
-        arrays = _try_to_read(lambda: read_arrays(path))
+        arrays = read_arrays(path)
         if arrays is not None and set(arrays) == set(TrieTables._fields):
-            return plain_arrays(TrieTables(**arrays))
+            return TrieTables(**arrays)
     trie = plain_arrays(build_trie(unhashed.vocabulary))
     if path is not None:
-        _try_to_save(lambda: write_arrays(trie._asdict(), path))
+        write_arrays(trie._asdict(), path)
     return trie
-
-
-def _try_to_read(read: Callable[[], _Read | None]) -> _Read | None:
-    """What a file of the cache holds, or None if it is damaged: that only costs time."""
-    try:
-        return read()
-    except Exception:  # zipfile and numpy raise all kinds, NotImplementedError and TokenError among them
-        return None
-
-
-def _try_to_save(save: Callable[[], None]) -> None:
-    """A cache that cannot be written only costs time."""
-    try:
-        save()
-    except OSError:
-        return
 
 
 def _fingerprint(grammar: Grammar, vocabulary: Vocabulary, state_limit: int) -> str:
@@ -564,12 +546,17 @@ def _refuse_special_tokens(grammar: Grammar, vocabulary: Vocabulary) -> None:
     names = [name for _, name in vocabulary.special_names if len(name) > 2]
     if not names:
         return
-    found: list[Diagnostic] = []
-    expressions = [*grammar.rules.values(), *(terminal.definition for terminal in grammar.terminals.values())]
+    expressions = [terminal.definition for terminal in grammar.terminals.values()]
+    if grammar.lexing == "scannerless":
+        expressions += grammar.rules.values()
+    literals = []
     while expressions:
         expression = expressions.pop()
         expressions.extend(parts_of(expression))
         if isinstance(expression, LiteralText):
-            found += [mistakes.special_token(name, expression.span) for name in names if name in expression.text]
+            literals.append(expression)
+    texts = "\0".join(literal.text for literal in literals)
+    names = [name for name in names if name in texts]
+    found = [mistakes.special_token(name, each.span) for each in literals for name in names if name in each.text]
     if found:
         raise CompileError(found)

@@ -11,6 +11,7 @@ from pathlib import Path
 from threading import RLock
 from typing import TYPE_CHECKING, Any
 
+from smcdsl.cache import cache_dir
 from smcdsl.program.grammar import Grammar
 from smcdsl.program.program import Program
 from smcdsl.vocabulary import Vocabulary
@@ -32,14 +33,6 @@ class Compiled:
     states: int
     seconds: float
     cached: bool
-
-
-def cache_dir() -> Path:
-    """Where compiled grammars are kept: `SMCDSL_CACHE_DIR`, or the user's cache folder."""
-    from platformdirs import user_cache_path
-
-    wanted = os.environ.get("SMCDSL_CACHE_DIR")
-    return Path(wanted) if wanted else user_cache_path("smcdsl", appauthor=False)
 
 
 class HoleAutomata:
@@ -119,7 +112,7 @@ class HoleAutomata:
             checked=declared.closed is not None,
         )
         if self._told is not None:
-            kept = {file for file in _stored(folder / "automata") if file[0] == f"{tables.fingerprint}.npz"}
+            kept = {file for file in _stored(folder / "automata") if file[0] == f"{tables.fingerprint}.arrays"}
             cached = not kept.isdisjoint(before)
             self._told(Compiled(declared.name, num_states(tables), time.perf_counter() - began, cached))
         return tables

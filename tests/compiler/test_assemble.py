@@ -101,7 +101,7 @@ from smcdsl.vocabulary import Vocabulary
 vocabulary = Vocabulary((b"a", b""), (1,))
 for _ in range(30):
     compile_grammar(Grammar("g", "start", {"start": Pattern("a+")}), vocabulary, cache_dir=Path(sys.argv[1]))
-    for path in Path(sys.argv[1], "automata").glob("*.npz"):
+    for path in Path(sys.argv[1], "automata").glob("*.arrays"):
         path.unlink(missing_ok=True)
 """
 
@@ -127,8 +127,8 @@ def test_a_cache_that_cannot_be_written_does_no_harm(tmp_path):
 
 def test_saving_leaves_no_other_file(tmp_path):
     tables = compile_grammar(LEXED, BYTES)
-    save_tables(tables, tmp_path / "a.npz")
-    assert [path.name for path in tmp_path.iterdir()] == ["a.npz"]
+    save_tables(tables, tmp_path / "a.arrays")
+    assert [path.name for path in tmp_path.iterdir()] == ["a.arrays"]
 
 
 def test_a_grammar_without_texts_is_refused():
