@@ -11,11 +11,13 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 
+from smcdsl.cache import cache_dir
 from smcdsl.errors import CompileError, Diagnostic
+from smcdsl.library.grammar_cache import read_lark
 from smcdsl.library.search import LibraryFile
 from smcdsl.notations.gbnf import load_gbnf
 from smcdsl.notations.json_schema import WHITESPACE, load_json_schema
-from smcdsl.notations.lark import load_lark, read_header
+from smcdsl.notations.lark import read_header
 from smcdsl.program.grammar import Grammar
 from smcdsl.program.references import GrammarFile, Notation
 from smcdsl.program.types import GrammarSignature
@@ -101,7 +103,7 @@ def load_rules(file: GrammarFile, start: str) -> Grammar:
     if file.notation == "json.schema":
         whitespace = next(known for known in WHITESPACE if known == start)
         return load_json_schema(file.text, name=file.name, whitespace=whitespace)
-    return load_lark(file.text, name=file.name, start=start, import_paths=file.import_paths)
+    return read_lark(file, start, cache_dir())
 
 
 _RULE = re.compile(r"^[?!]{0,2}([a-z][a-z0-9_]*)[ \t]*(?:\.[ \t]*-?\d+)?[ \t]*:", re.MULTILINE)
