@@ -55,6 +55,8 @@ BLOCK_BYTES_LIMIT = 192 * 2**20
 MEMO_LIMIT = 1 << 21
 """Remembered successors; beyond it they are forgotten together."""
 
+_FIRST_LISTED, _FIRST_BITS, _FIRST_ROWS = 1 << 16, 64, 16
+"""Room to begin with for lists of decisions, for bit sets, and for rows of small vocabularies."""
 _MOST_AHEAD = 8192
 _SMALL_ROWS = 64
 _MOST_BOUND = 512
@@ -94,7 +96,7 @@ class Machine:
         self._built_bytes = 0
         self._bound_ahead = -1
         self._scratch()
-        self._room_for_bits(64)
+        self._room_for_bits(_FIRST_BITS)
         self._first_rows()
         self.start_place = self._start(tables)
 
@@ -108,8 +110,8 @@ class Machine:
             pools.set(slot, np.zeros(SCRATCH, dtype=np.int32))
         for slot in (layout.NODE_AT, layout.LOW_AT, layout.VERDICTS):
             pools.set(slot, np.zeros(256, dtype=np.int32))
-        pools.set(layout.LISTS, np.zeros(1 << 16, dtype=np.int32))
-        pools.table[layout.MAX_LISTED] = 1 << 16
+        pools.set(layout.LISTS, np.zeros(_FIRST_LISTED, dtype=np.int32))
+        pools.table[layout.MAX_LISTED] = _FIRST_LISTED
         pools.set(layout.SCRATCH_ROW, np.zeros(self.words, dtype=np.uint64))
         self._one_state = np.zeros(2, dtype=np.int64)
         self._text = np.zeros(1, dtype=np.uint8)
@@ -126,7 +128,7 @@ class Machine:
     def _first_rows(self) -> None:
         self._row_limit = max(64, ROW_BYTES_LIMIT // (8 * self.words))
         # Growing takes time, and room costs nothing before it is written to.
-        self._room_for_rows(min(self._row_limit, 1024 if self.words > _SMALL_ROWS else 16))
+        self._room_for_rows(min(self._row_limit, 1024 if self.words > _SMALL_ROWS else _FIRST_ROWS))
 
     def _room_for_rows(self, capacity: int) -> None:
         pools = self.pools
@@ -183,8 +185,11 @@ class Machine:
         while True:
             self.pools.table[FLAG] = 0
             first = push(self.t, 0, 0)
+            reached = self._zero_width(tables, first) if first else []
+            if self._make_room():
+                continue
             hypotheses: list[tuple[int, int]] = []
-            for mode, node in self._zero_width(tables, first):
+            for mode, node in reached:
                 if tables.lexer is None:
                     q = 1  # a regular language begins in state 1
                 else:

@@ -91,13 +91,13 @@ def below(t, node):  # type: ignore[no-untyped-def]
 
 @njit()
 def push(t: int, node: int, state: int) -> int:
-    """The stack with `state` on top of `node`."""
+    """The stack with `state` on top of `node`; 0, with FLAG set, if there is no room."""
     content = state
     if i64(t, HAS_LINES) and u8(i64(t, ACCESS), state) == INDENTED:
         content += (i64(t, COLUMN_NOW) + 1) << STATE_BITS
     new = intern(t, NODES, node, content)
     heights = i64(t, NODE_HEIGHT)
-    if i32(heights, new) < 0:
+    if new > 0 and i32(heights, new) < 0:
         set_i32(heights, new, i32(heights, node) + 1)
         if i64(t, HAS_LINES):
             set_i32(i64(t, NODE_FRAME), new, _frame_after(t, node, new, u8(i64(t, ACCESS), state)))
@@ -224,7 +224,8 @@ def shift_one(t: int, node: int, terminal: int, code: int) -> int:
     base = i64(t, BASE)
     for i in range(i64(t, HEIGHT_ABOVE)):
         base = push(t, base, i32(pushed, i))
-    return push(t, base, target)
+    after = push(t, base, target)
+    return after if after > 0 else NO
 
 
 @njit()
@@ -430,7 +431,9 @@ def _unite(t: int, first: int, second: int, wanted: int) -> bool:
         chain = np.int64(0)
         for m in range(count - 1, -1, -1):
             chain = intern(t, SETS, chain, i32(merged, m))
-        result = intern(t, NODES, -chain, NO)
+        result = intern(t, NODES, -chain, NO) if i64(t, FLAG) == 0 else np.int64(0)
+    if result == 0:
+        return False
     height = min(i32(heights, first), i32(heights, second))
     known_height = i32(heights, result)
     set_i32(heights, result, height if known_height < 0 else min(height, known_height))
