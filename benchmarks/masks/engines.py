@@ -124,7 +124,8 @@ class _SmcdslBatch:
 
     def step_rows(self, tokens: NDArray[np.int64]) -> None:
         """Take a token each; masks are given as numbers of rows in the automaton's table."""
-        self._states, self._rows = self._automaton.step(self._states, tokens)
+        self._states = self._automaton.advance(self._states, tokens)
+        self._rows = self._automaton.rows(self._states)
 
 
 class Llguidance:

@@ -141,11 +141,6 @@ class TokenAutomaton:
         with self._lock:
             return self._machine.next(state, token, self._special_advance)
 
-    def step(self, states: NDArray[np.int64], tokens: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """(states after one token each, numbers of their masks); for tokens that are allowed."""
-        after = self.advance(states, tokens)
-        return after, self.rows(after)
-
     def forced(self, state: int) -> bytes:
         """The text that the grammar forces after a state: every admissible way to go on begins with it.
 
@@ -216,7 +211,7 @@ class TokenAutomaton:
         tokens = machine.tokens_of(place)
         mask = np.zeros(2 * machine.words, dtype=np.uint32)
         search = self._searches(count)
-        after = self._settled(machine.read_all(place, count, tokens), {})
+        after = self._settled(machine.read_all(place, count, tokens))
         for token, follower in zip(tokens.tolist(), after):
             if follower >= 0 and (not search or self._can_finish(follower)):
                 mask[token >> 5] |= np.uint32(1 << (token & 31))
@@ -225,15 +220,14 @@ class TokenAutomaton:
     def _special_advance(self, state: int, token: int) -> int:
         machine = self._machine
         place, count = machine.place_of(state), machine.count_of(state)
-        (after,) = self._settled(machine.read_all(place, count, np.array([token], dtype=np.int64)), {})
+        (after,) = self._settled(machine.read_all(place, count, np.array([token], dtype=np.int64)))
         if after >= 0 and self._searches(count) and not self._can_finish(after):
             return DEAD
         return after
 
-    def _settled(self, states: NDArray[np.int64], known: dict[int, int]) -> list[int]:
+    def _settled(self, states: NDArray[np.int64]) -> list[int]:
         """The same states without what can no longer end within the limit; DEAD where nothing is left."""
-        for state in np.unique(states).tolist():
-            known[state] = self._settle(state) if state >= 0 else DEAD
+        known = {state: self._settle(state) if state >= 0 else DEAD for state in np.unique(states).tolist()}
         return [known[state] for state in states.tolist()]
 
     def _settle(self, state: int) -> int:
@@ -258,7 +252,7 @@ class TokenAutomaton:
         machine = self._machine
         place, count = machine.place_of(state), machine.count_of(state)
         tokens = machine.tokens_of(place)
-        return sorted({after for after in self._settled(machine.read_all(place, count, tokens), {}) if after >= 0})
+        return sorted({after for after in self._settled(machine.read_all(place, count, tokens)) if after >= 0})
 
     def _can_finish(self, state: int) -> bool:
         """Whether some tokens lead from `state` to the end of the hole: a search, remembered.

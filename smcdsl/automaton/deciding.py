@@ -238,22 +238,25 @@ def run_sequence(t: int, block: int, number: int, node: int) -> None:
     set_i32(lows, number, i64(t, LOW))
 
 
-@njit()
-def all_begin_alike(t: int, node: int, code: int) -> bool:
-    """`begins_alike` for the stacks of a node; they agree on where the next lexeme begins."""
+@njit(inline="always")
+def read_top(t: int, node: int) -> int:
+    """The LR state on top of a node, or of one of its several stacks."""
     while state_of(t, node) < 0:
         set_i64(t, LOW, min(i64(t, LOW), i32(i64(t, NODE_HEIGHT), node)))
         node = second_of(t, SETS, -below(t, node))
-    return begins_alike(t, state_of(t, node), code)
+    return state_of(t, node)
+
+
+@njit()
+def all_begin_alike(t: int, node: int, code: int) -> bool:
+    """`begins_alike` for the stacks of a node; they agree on where the next lexeme begins."""
+    return begins_alike(t, read_top(t, node), code)
 
 
 @njit()
 def start_at(t: int, node: int, mode: int) -> int:
     """The lexer state in which the next lexeme begins; the stacks of one node agree."""
-    while state_of(t, node) < 0:
-        set_i64(t, LOW, min(i64(t, LOW), i32(i64(t, NODE_HEIGHT), node)))
-        node = second_of(t, SETS, -below(t, node))
-    return i32(i64(t, START_OF), state_of(t, node) * i64(t, NUM_MODES) + mode)
+    return i32(i64(t, START_OF), read_top(t, node) * i64(t, NUM_MODES) + mode)
 
 
 @njit()

@@ -14,6 +14,7 @@ from smcdsl.automaton.layout import (
     FIRST_POOL,
     FLAG,
     POOL_SLOTS,
+    SCRATCH,
     SECOND,
     TABLE,
     TABLE_MASK,
@@ -31,44 +32,40 @@ def slot_of(pool, first, second, mask):  # type: ignore[no-untyped-def]
     return np.int64(key >> np.uint64(32)) & mask
 
 
-@njit()
-def find(t: int, pool: int, first: int, second: int) -> int:
-    """The number of a pair, or -1."""
-    at = FIRST_POOL + POOL_SLOTS * pool
+@njit(inline="always")
+def _look_up(t, at, pool, first, second):  # type: ignore[no-untyped-def]
+    """(number of a pair or -1, slot of the table that has it or could)."""
     table, mask = i64(t, at + TABLE), i64(t, at + TABLE_MASK)
     firsts, seconds = i64(t, at + FIRST), i64(t, at + SECOND)
     slot = slot_of(pool, first, second, mask)
-    while True:
-        number = i32(table, slot)
-        if number < 0:
-            return -1
-        if i32(firsts, number) == first and i32(seconds, number) == second:
-            return number
+    number = i32(table, slot)
+    while number >= 0 and (i32(firsts, number) != first or i32(seconds, number) != second):
         slot = (slot + 1) & mask
+        number = i32(table, slot)
+    return number, slot
+
+
+@njit()
+def find(t: int, pool: int, first: int, second: int) -> int:
+    """The number of a pair, or -1."""
+    return _look_up(t, FIRST_POOL + POOL_SLOTS * pool, pool, first, second)[0]
 
 
 @njit()
 def intern(t: int, pool: int, first: int, second: int) -> int:
     """The number of a pair, new or known; 0, with FLAG set, if there is no room."""
     at = FIRST_POOL + POOL_SLOTS * pool
-    table, mask = i64(t, at + TABLE), i64(t, at + TABLE_MASK)
-    firsts, seconds = i64(t, at + FIRST), i64(t, at + SECOND)
-    slot = slot_of(pool, first, second, mask)
-    while True:
-        number = i32(table, slot)
-        if number < 0:
-            break
-        if i32(firsts, number) == first and i32(seconds, number) == second:
-            return number
-        slot = (slot + 1) & mask
+    number, slot = _look_up(t, at, pool, first, second)
+    if number >= 0:
+        return number
     number = i64(t, at + USED)
     if number >= i64(t, at + CAPACITY):
         set_i64(t, FLAG, pool + 1)
         return 0
     set_i64(t, at + USED, number + 1)
-    set_i32(firsts, number, first)
-    set_i32(seconds, number, second)
-    set_i32(table, slot, number)
+    set_i32(i64(t, at + FIRST), number, first)
+    set_i32(i64(t, at + SECOND), number, second)
+    set_i32(i64(t, at + TABLE), slot, number)
     return number
 
 
@@ -116,3 +113,16 @@ def forget(t: int, pool: int, count: int) -> None:
         set_i32(table, slot, -1)
     if i64(t, at + USED) > count:
         set_i64(t, at + USED, count)
+
+
+@njit()
+def add_distinct(t: int, array: int, count: int, value: int) -> int:
+    """Append a value to a scratch array unless it is there; the new length. FLAG is set if there are too many."""
+    for i in range(count):
+        if i32(array, i) == value:
+            return count
+    if count >= SCRATCH:
+        set_i64(t, FLAG, -1)
+        return count
+    set_i32(array, count, value)
+    return count + 1

@@ -99,7 +99,7 @@ CLOCK = next(_next)
 
 # Scratch space.
 PUSHED = next(_next)  # i32 states pushed by reductions
-MOVES = next(_next)  # i32 (n, 7) ways on with a byte
+MOVES = next(_next)  # i32 (n, 6) ways on with a byte
 OLD_OMEGA = next(_next)  # i32 hypotheses while a token is read
 OLD_NODE = next(_next)
 NEW_OMEGA = next(_next)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from smcdsl.automaton.interning import first_of, intern, second_of
+from smcdsl.automaton.interning import add_distinct, first_of, intern, second_of
 from smcdsl.automaton.layout import (
     ACCEPTS,
     ACCEPTS_START,
@@ -45,8 +45,8 @@ from smcdsl.automaton.layout import (
 from smcdsl.automaton.memory import i32, i64, njit, set_i32, set_i64, set_u64, u8, u64
 
 MOST_SHEDDING = 256
-MOVE = 7
-"""A move is (terminal that ended before the byte or NO, markers a, b, c, code, omega, -); see `code_of`."""
+MOVE = 6
+"""A move is (terminal that ended before the byte or NO, markers a, b, c, code, omega); see `code_of`."""
 
 
 @njit()
@@ -135,7 +135,7 @@ def add_move(t: int, count: int, first: int, terminal: int, restart: int, code: 
             alike = alike and i32(known, 1 + k) == (NO if restart < 0 else i32(i64(t, RESTARTS), 5 * restart + k))
         if alike:
             return count
-    if 7 * (count + 1) > SCRATCH:
+    if MOVE * (count + 1) > SCRATCH:
         set_i64(t, FLAG, -2)
         return count
     moves = i64(t, MOVES) + 4 * MOVE * count
@@ -222,18 +222,8 @@ def free_terminals(t: int, here: int) -> int:
                 for word in range(words):
                     set_u64(bits, word, u64(bits, word) | u64(i64(t, ALIVE), words * onward + word))
             elif owed_now > 0 and count < MOST_SHEDDING and escapes(t, onward, owed_now):
-                count = add_once(agenda, count, omega(t, onward, 1, owed_now))
+                count = add_distinct(t, agenda, count, omega(t, onward, 1, owed_now))
     if i64(t, FLAG) == 0:
         set_i64(t, NUM_FREE_BITS, row + 1)
         set_i32(i64(t, OMEGA_FREE), here, row)
     return bits
-
-
-@njit()
-def add_once(array: int, count: int, value: int) -> int:
-    """Append a value unless it is there; the new length."""
-    for i in range(count):
-        if i32(array, i) == value:
-            return count
-    set_i32(array, count, value)
-    return count + 1

@@ -29,10 +29,6 @@ class TokenLimit:
         self._tables, self._machine = tables, machine
         self._distances: list[int] | None = None
 
-    def counted(self, num_tokens: int) -> int:
-        """The count after one more token."""
-        return num_tokens + 1 if self.active else 0
-
     def allows_end(self, num_tokens: int) -> bool:
         """Whether a hole of so many tokens is within the limits."""
         return self.least <= num_tokens and (self.most is None or num_tokens <= self.most)

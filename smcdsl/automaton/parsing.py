@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from smcdsl.automaton.interning import find, first_of, intern, second_of
+from smcdsl.automaton.interning import add_distinct, find, first_of, intern, second_of
 from smcdsl.automaton.layout import (
     ACCESS,
     ACTION,
@@ -302,18 +302,6 @@ def members(t: int, node: int, into: int) -> int:
 
 
 @njit()
-def add_distinct(array: int, count: int, value: int) -> int:
-    """Append a value unless it is there; the new length. At most SCRATCH values are kept."""
-    for i in range(count):
-        if i32(array, i) == value:
-            return count
-    if count >= SCRATCH:
-        return count
-    set_i32(array, count, value)
-    return count + 1
-
-
-@njit()
 def fork(t: int, node: int, terminal: int, code: int, ask: bool) -> int:
     """`shift` along every action of the tables: a node, or 0. With `ask` 1 as soon as something can be shifted."""
     agenda, results, level, onward = i64(t, AGENDA), i64(t, RESULTS), i64(t, LEVEL), i64(t, LEVEL_NEXT)
@@ -332,7 +320,7 @@ def fork(t: int, node: int, terminal: int, code: int, ask: bool) -> int:
             if ask:
                 return 1
             if code < 0 or not i64(t, CHECK_STARTS) or begins_alike(t, target, code):
-                found = add_distinct(results, found, push(t, top, target))
+                found = add_distinct(t, results, found, push(t, top, target))
         cell = state * num_terminals + terminal
         for i in range(i32(i64(t, FIRST_REDUCE), cell), i32(i64(t, FIRST_REDUCE), cell + 1)):
             production = i32(i64(t, REDUCE), i)
@@ -343,12 +331,12 @@ def fork(t: int, node: int, terminal: int, code: int, ask: bool) -> int:
                 for k in range(count):
                     under = below(t, i32(level, k))
                     if state_of(t, under) >= 0:
-                        more = add_distinct(onward, more, under)
+                        more = add_distinct(t, onward, more, under)
                     else:
                         set_i64(t, LOW, min(i64(t, LOW), i32(heights, under)))
                         rest = -below(t, under)
                         while rest > 0:
-                            more = add_distinct(onward, more, second_of(t, SETS, rest))
+                            more = add_distinct(t, onward, more, second_of(t, SETS, rest))
                             rest = first_of(t, SETS, rest)
                 level, onward = onward, level
                 count = more
@@ -357,9 +345,7 @@ def fork(t: int, node: int, terminal: int, code: int, ask: bool) -> int:
                 set_i64(t, LOW, min(i64(t, LOW), i32(heights, under)))
                 goto = i32(i64(t, GOTO), state_of(t, under) * i64(t, NUM_NONTERMINALS) + i32(i64(t, LHS), production))
                 if goto >= 0:
-                    waiting = add_distinct(agenda, waiting, push(t, under, goto))
-    if waiting >= SCRATCH or found >= SCRATCH:
-        set_i64(t, FLAG, -1)
+                    waiting = add_distinct(t, agenda, waiting, push(t, under, goto))
     if ask or found == 0:
         return 0
     result = i32(results, 0)

@@ -8,9 +8,28 @@ from numpy.typing import NDArray
 from smcdsl.automaton import layout
 from smcdsl.automaton.layout import CONFLICT
 from smcdsl.automaton.pools import Pools
-from smcdsl.automaton.tables import AutomatonTables, LayoutTables, LexerTables, ParserTables, RegularTables
+from smcdsl.automaton.tables import AutomatonTables, LayoutTables, LexerTables, ParserTables, RegularTables, TrieTables
 
 _MARKERS_IN_A_ROW = 3
+_PARSER_SLOTS = {
+    "shift": layout.SHIFT,
+    "first_reduce": layout.FIRST_REDUCE,
+    "reduce": layout.REDUCE,
+    "goto": layout.GOTO,
+    "lhs": layout.LHS,
+    "length": layout.LENGTH,
+    "start_of": layout.START_OF,
+    "possible": layout.POSSIBLE,
+}
+_TRIE_SLOTS = {
+    "byte": layout.TRIE_BYTE,
+    "depth": layout.TRIE_DEPTH,
+    "skip": layout.TRIE_SKIP,
+    "first_token": layout.FIRST_TOKEN,
+    "tokens": layout.TRIE_TOKENS,
+    "text": layout.TEXT,
+    "text_start": layout.TEXT_START,
+}
 
 
 def set_tables(pools: Pools, tables: AutomatonTables, following: bytes) -> int:
@@ -69,6 +88,12 @@ def _regular_as_parsed(regular: RegularTables) -> tuple[LexerTables, ParserTable
     return lexer, parser
 
 
+def _set_fields(pools: Pools, part: ParserTables | TrieTables, slots: dict[str, int]) -> None:
+    """Put arrays behind their slots as they are."""
+    for name, slot in slots.items():
+        pools.set(slot, getattr(part, name))
+
+
 def _flat(rows: list[list[int]]) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
     """Lists one after the other, and where each begins."""
     starts = np.cumsum([0] + [len(row) for row in rows]).astype(np.int32)
@@ -120,14 +145,7 @@ def _set_parser(pools: Pools, lexer: LexerTables, parser: ParserTables, lines: N
     action = np.where(counts + (parser.shift >= 0) > 1, CONFLICT, action)
     words = lexer.alive.shape[1]
     pools.set(layout.ACTION, np.ascontiguousarray(action).astype(np.int32))
-    pools.set(layout.SHIFT, parser.shift)
-    pools.set(layout.FIRST_REDUCE, parser.first_reduce)
-    pools.set(layout.REDUCE, parser.reduce)
-    pools.set(layout.GOTO, parser.goto)
-    pools.set(layout.LHS, parser.lhs)
-    pools.set(layout.LENGTH, parser.length)
-    pools.set(layout.START_OF, parser.start_of)
-    pools.set(layout.POSSIBLE, parser.possible)
+    _set_fields(pools, parser, _PARSER_SLOTS)
     at_once = parser.shift >= 0
     at_once[:, lines] = False  # whether a line break fits, the stack tells
     pools.set(layout.SHIFTABLE, _packed(at_once, words) | lexer.ignored)
@@ -228,18 +246,11 @@ def _set_following(pools: Pools, following: bytes) -> None:
 
 
 def _set_vocabulary(pools: Pools, tables: AutomatonTables, ends_turn: bool) -> int:
-    trie = tables.trie
-    pools.set(layout.TRIE_BYTE, trie.byte)
-    pools.set(layout.TRIE_DEPTH, trie.depth)
-    pools.set(layout.TRIE_SKIP, trie.skip)
-    pools.set(layout.FIRST_TOKEN, trie.first_token)
-    pools.set(layout.TRIE_TOKENS, trie.tokens)
-    pools.set(layout.TEXT, trie.text)
-    pools.set(layout.TEXT_START, trie.text_start)
+    _set_fields(pools, tables.trie, _TRIE_SLOTS)
     pools.set(layout.TURN_ENDS, np.array([*tables.end_of_turn, 0], dtype=np.int32))
     words = (tables.vocab_size + 63) // 64
     pools.table[layout.NUM_TURN_ENDS] = len(tables.end_of_turn) if ends_turn else 0
-    pools.table[layout.NUM_TRIE] = len(trie.byte)
+    pools.table[layout.NUM_TRIE] = len(tables.trie.byte)
     pools.table[layout.VOCAB_SIZE] = tables.vocab_size
     pools.table[layout.MASK_WORDS] = words
     return words
