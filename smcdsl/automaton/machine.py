@@ -331,7 +331,7 @@ class Machine:
                 after[first] = special(int(states[first]), int(tokens[first]))
                 first += 1
             else:
-                self.help(code)
+                self._help_reading(code)
 
     def read_all(self, place: int, count: int, tokens: NDArray[np.int64]) -> NDArray[np.int64]:
         """(N,) states after one of many tokens each, as the grammar alone has it."""
@@ -343,7 +343,7 @@ class Machine:
             if code == DONE:
                 return after[:size]
             first = int(after[size])
-            self.help(code)
+            self._help_reading(code)
 
     def reached(self, q: int) -> tuple[NDArray[np.int64], bool]:
         """(lexer states in which tokens from `q` end, whether some end in following text); for regular languages."""
@@ -359,7 +359,7 @@ class Machine:
                 return after
             if after == reading.SPECIALS:
                 return special(state, token)
-            self.help(FULL if self.pools.table[FLAG] else ASK_CONFIG)
+            self._help_reading(FULL if self.pools.table[FLAG] else ASK_CONFIG)
 
     def rows(
         self, states: NDArray[np.int64], out: NDArray[np.uint64] | None, special: Callable[[int], int]
@@ -428,6 +428,17 @@ class Machine:
         """(R, 2 * words) masks by number; valid until the next call that makes masks."""
         return self.pools.get(layout.ROWS).view(np.uint32)
 
+    def _help_reading(self, code: int) -> None:
+        """`help` where a token is read.
+
+        Raises:
+            CompileError: E0409, it is read in too many ways.
+        """
+        try:
+            self.help(code)
+        except TooManyWays:
+            raise CompileError(too_many_ways()) from None
+
     def _help_place(self, code: int, place: int) -> None:
         """`help` for the row of a place."""
         try:
@@ -446,8 +457,6 @@ class Machine:
         table[layout.COUNTS], table[layout.LEAST], table[layout.MOST] = 0, 0, -1
         try:
             allowed = self.read_all(place, 0, np.arange(size)) >= 0
-        except TooManyWays:
-            raise CompileError(too_many_ways()) from None
         finally:
             table[layout.COUNTS], table[layout.LEAST], table[layout.MOST] = limits
         bits = np.zeros(size + -size % 32, dtype=np.bool_)

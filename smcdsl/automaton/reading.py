@@ -441,7 +441,9 @@ def fill_rows(t: int, first: int, count: int, states: int, rows: int, out: int) 
     The address `rows` gets one int64 a state. After a code other than DONE the caller helps and calls again; rows
     before the one that stopped stay good.
     """
-    set_i64(t, CLOCK, i64(t, CLOCK) + 1)
+    if first == 0:
+        # Not when the same batch goes on: its rows so far must not be older than the rest, and be given up for it.
+        set_i64(t, CLOCK, i64(t, CLOCK) + 1)
     words = i64(t, MASK_WORDS)
     for i in range(first, count):
         set_i64(t, ARGUMENT, 0)

@@ -8,7 +8,6 @@ from oracles.vocabularies import small_vocabulary
 from smcdsl.automaton import blocks, layout, machine
 from smcdsl.automaton.automaton import TokenAutomaton
 from smcdsl.automaton.blocks import BlockFile, write_blocks
-from smcdsl.automaton.walker import TooManyWays
 from smcdsl.compiler.assemble import compile_grammar
 from smcdsl.errors import CompileError
 from smcdsl.notations.lark import load_lark
@@ -101,6 +100,24 @@ def test_a_batch_of_masks_is_right_though_rows_are_given_up(plain, monkeypatch):
     rows = automaton.rows(batch)
     words = (len(VOCABULARY) + 31) // 32
     assert (automaton.row_table[rows][:, :words] == other.masks(batch)).all()
+
+
+def test_no_row_of_a_batch_is_given_up_for_another(plain, monkeypatch):
+    made, _ = plain
+    other = TokenAutomaton(made, None)
+    states = [other.start]
+    for state in states[:12]:
+        states += [step(other, state, token) for token in sorted(allowed(other, state, len(VOCABULARY)))]
+    monkeypatch.setattr(machine, "_FIRST_ROWS", 2)
+    automaton = TokenAutomaton(made, None)
+    automaton._machine._row_limit = 2
+    again = [automaton.start]
+    for state in again[:12]:
+        again += [step(automaton, state, token) for token in sorted(allowed(automaton, state, len(VOCABULARY)))]
+    automaton._machine._row_limit = len(automaton._machine.pools.get(layout.ROW_AGE))
+    rows = automaton.rows(np.array(again))
+    words = (len(VOCABULARY) + 31) // 32
+    assert (automaton.row_table[rows][:, :words] == other.masks(np.array(states))).all()
 
 
 def test_blocks_made_ahead_and_kept_in_a_file(plain, monkeypatch, tmp_path):
@@ -196,8 +213,16 @@ def test_a_token_with_more_readings_than_the_engine_keeps_is_refused(monkeypatch
     automaton = TokenAutomaton(compile_grammar(many_ways(), vocabulary), None)
 
     def overflow(*_):
-        raise TooManyWays
+        automaton._machine.pools.table[layout.FLAG] = -1
+        return layout.FULL
 
-    monkeypatch.setattr(machine.Machine, "read_all", overflow)
-    with pytest.raises(CompileError, match=r"E0409.*ways"):
-        automaton.masks(np.array([automaton.start]))
+    state, token = np.array([automaton.start]), np.array([0])
+    for kernel in ("read_all", "advance_all", "advance_one"):
+        monkeypatch.setattr(machine.reading, kernel, overflow)
+    for ask in (
+        lambda: automaton.masks(state),
+        lambda: automaton.advance(state, token),
+        lambda: automaton.next(automaton.start, 0),
+    ):
+        with pytest.raises(CompileError, match=r"E0409.*ways"):
+            ask()
