@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from lark import Lark
 from lark.exceptions import LarkError
 from lark.indenter import DedentError, Indenter
-from oracles.masks import allowed, step
+from oracles.masks import accepts, allowed, step
 from oracles.vocabularies import small_vocabulary
 
 from smcdsl.automaton.automaton import DEAD, TokenAutomaton
@@ -58,28 +58,19 @@ def lark_accepts(name, policy):
         HEADER + GRAMMARS[name], parser="lalr", lexer={"longest": "basic"}.get(policy, policy), postlex=Layout()
     )
 
-    def accepts(text):
+    def reads(text):
         try:
             reader.parse(text)
         except (LarkError, DedentError, AssertionError, IndexError):
             return False
         return True
 
-    return accepts
+    return reads
 
 
 def automaton_of(name, policy, vocabulary):
     grammar = load_lark(f"// smcdsl: lexing {policy}\n{HEADER}{GRAMMARS[name]}", name=name)
     return TokenAutomaton(compile_grammar(grammar, vocabulary), None)
-
-
-def is_accepted(automaton, vocabulary, text):
-    state = automaton.start
-    for byte in text.encode():
-        state = step(automaton, state, vocabulary.token_bytes.index(bytes([byte])))
-        if state == DEAD:
-            return False
-    return vocabulary.end_of_turn[0] in allowed(automaton, state, len(vocabulary))
 
 
 ALL_BYTES = [bytes([byte]) for byte in {*(LETTERS + "\rabcdefghijklmnopqrstuvwxyz").encode()}]
@@ -95,9 +86,9 @@ def language(request):
 @settings(max_examples=150, deadline=None)
 @given(text=st.lists(st.sampled_from(CHUNKS), max_size=14).map("".join) | st.text(LETTERS, max_size=6))
 def test_texts_are_those_of_lark(language, text):
-    _, _, automaton, accepts = language
+    _, _, automaton, lark = language
     for candidate in {text, text + "\n"}:
-        assert is_accepted(automaton, BYTES, candidate) == accepts(candidate), candidate
+        assert accepts(automaton, BYTES, candidate) == lark(candidate), candidate
 
 
 def finish(automaton, state, vocabulary, most=60):
@@ -126,12 +117,12 @@ def finish(automaton, state, vocabulary, most=60):
 def test_masks_of_walks(name, policy, data):
     pieces = data.draw(st.lists(st.sampled_from(CHUNKS) | st.text(LETTERS, min_size=2, max_size=5), max_size=8))
     vocabulary = small_vocabulary([*ALL_BYTES, *(piece.encode() for piece in pieces)])
-    automaton, accepts = automaton_of(name, policy, vocabulary), lark_accepts(name, policy)
+    automaton, lark = automaton_of(name, policy, vocabulary), lark_accepts(name, policy)
     single = [vocabulary.token_bytes.index(byte) for byte in ALL_BYTES]
     state, text = automaton.start, b""
     for _ in range(12):
         mask = allowed(automaton, state, len(vocabulary))
-        assert (vocabulary.end_of_turn[0] in mask) == accepts(text.decode()), text
+        assert (vocabulary.end_of_turn[0] in mask) == lark(text.decode()), text
         for token, piece in enumerate(vocabulary.token_bytes):
             # A token is allowed just when its bytes are, one after the other.
             after = state
@@ -141,7 +132,7 @@ def test_masks_of_walks(name, policy, data):
                 assert (token in mask) == (after != DEAD), (text, piece)
         for token in sorted(mask & set(single))[::3]:
             rest = finish(automaton, step(automaton, state, token), vocabulary)
-            assert accepts((text + vocabulary.token_bytes[token] + rest).decode())
+            assert lark((text + vocabulary.token_bytes[token] + rest).decode())
         choices = sorted(mask - set(vocabulary.end_of_turn))
         if not choices:
             return

@@ -12,10 +12,10 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from lark import Lark
 from lark.exceptions import GrammarError, LarkError
-from oracles.masks import Language, allowed, check_walk, step
+from oracles.masks import Language, accepts, allowed, check_walk, step
 from oracles.vocabularies import small_vocabulary
 
-from smcdsl.automaton.automaton import DEAD, TokenAutomaton
+from smcdsl.automaton.automaton import TokenAutomaton
 from smcdsl.compiler.assemble import compile_grammar
 from smcdsl.errors import CompileError
 from smcdsl.notations.lark import load_lark
@@ -62,14 +62,14 @@ def lark_reader(text, policy):
         if parser == "lalr" and has_hidden_conflicts(text):
             continue
 
-        def accepts(candidate, reader=reader):
+        def reads(candidate, reader=reader):
             try:
                 reader.parse(candidate)
             except LarkError:
                 return False
             return True
 
-        return accepts
+        return reads
     return None
 
 
@@ -110,15 +110,6 @@ def completion(automaton, state, vocabulary, most=3000):
                     seen.add(after)
                     agenda.append((after, text + vocabulary.token_bytes[token]))
     raise AssertionError("no way to an end")
-
-
-def accepts(automaton, vocabulary, text):
-    state = automaton.start
-    for byte in text.encode():
-        state = step(automaton, state, vocabulary.token_bytes.index(bytes([byte])))
-        if state == DEAD:
-            return False
-    return vocabulary.end_of_turn[0] in allowed(automaton, state, len(vocabulary))
 
 
 @pytest.mark.parametrize("policy", ["longest", "contextual"])

@@ -71,6 +71,16 @@ def step(automaton: TokenAutomaton, state: int, token: int) -> int:
     return int(automaton.advance(np.array([state], dtype=np.int64), np.array([token], dtype=np.int64))[0])
 
 
+def accepts(automaton: TokenAutomaton, vocabulary: Vocabulary, text: str) -> bool:
+    """Whether a hole may be this text and no more, written in single-byte tokens."""
+    state = automaton.start
+    for byte in text.encode():
+        state = step(automaton, state, vocabulary.token_bytes.index(bytes([byte])))
+        if state == DEAD:
+            return False
+    return vocabulary.end_of_turn[0] in allowed(automaton, state, len(vocabulary))
+
+
 def check_walk(
     automaton: TokenAutomaton,
     vocabulary: Vocabulary,
