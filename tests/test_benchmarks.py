@@ -2,6 +2,7 @@
 
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -16,16 +17,18 @@ sys.path.insert(0, str(ROOT))
 
 from benchmarks.masks import report  # noqa: E402
 from benchmarks.masks.corpora import Text  # noqa: E402
-from benchmarks.masks.engines import Smcdsl  # noqa: E402
+from benchmarks.masks.engines import Engines, Smcdsl, grammar_of  # noqa: E402
+from benchmarks.masks.general import FORMS, differing  # noqa: E402
 from benchmarks.masks.measure import batches, singles  # noqa: E402
+from benchmarks.masks.schemas import Schemas, schemas  # noqa: E402
 
+BYTES = small_vocabulary([bytes([byte]) for byte in range(256)])
 TEXTS = ['{"name": [1, 2, 30, -4.5e6], "b": null}', '[{"a": "b"}, true, false, null, "x y"]', "[1]"]
 
 
 @pytest.fixture(scope="module")
 def engine(tmp_path_factory):
-    vocabulary = small_vocabulary([bytes([byte]) for byte in range(256)])
-    return Smcdsl("json", vocabulary, tmp_path_factory.mktemp("cache"))
+    return Smcdsl(grammar_of("json"), BYTES, tmp_path_factory.mktemp("cache"))
 
 
 @pytest.fixture(scope="module")
@@ -76,3 +79,37 @@ def test_what_compiling_costs_is_printed():
     assert "blocks MB on disk" in heading
     assert "15.0" in ours
     assert "-" in peer.split()
+
+
+class ByteTokenizer:
+    """Writes texts as bytes."""
+
+    def encode(self, text, add_special_tokens):
+        return SimpleNamespace(ids=list(text.encode()))
+
+
+def test_schemas_are_compiled_and_followed(tmp_path):
+    engines = Engines(BYTES, tmp_path / "none.json", peers=[])
+    found = Schemas(engines, ByteTokenizer(), schemas()[:2])
+    costs = found.compile()
+    assert {name: len(each) for name, each in costs.items()} == dict.fromkeys(
+        ["read", "tables", "automaton", "cold", "cached"], 2
+    )
+    assert "asked: 30" in report.schema_compile_costs(costs, 2)
+    masks = found.singles(rounds=1, budget=1.0)
+    steps = [len(text.tokens) + 1 for texts in found.texts for text in texts]
+    assert [len(each) for _, each in sorted(masks.held_out.masks.items())] == steps
+    assert found.batches(16, budget=1.0).spread.keys() == {"smcdsl", "smcdsl rows"}
+
+
+def test_grammars_with_conflicts_give_the_same_masks(tmp_path, texts):
+    engines = [Smcdsl(form(grammar_of("json")), BYTES, tmp_path) for form in FORMS.values()]
+    assert [engine.automaton.tables.deterministic for engine in engines] == [True, False, False]
+    assert differing(engines, texts) == 0
+    assert differing([engines[0], Smcdsl(grammar_of("smiles"), BYTES, tmp_path)], [Text("[", (91,))]) > 0
+
+
+def test_a_text_of_another_language_is_refused(engine, texts):
+    assert not any(engine.refuses(text.tokens) for text in texts)
+    assert engine.refuses(b"[1")
+    assert engine.refuses(b"]")

@@ -4,6 +4,7 @@
     python -m benchmarks.masks sql json --rounds 5
     python -m benchmarks.masks --cross-check            compare masks bit by bit
     python -m benchmarks.masks --only singles --peers llguidance --save figures.json
+    python -m benchmarks.masks.general                  what conflicts and ambiguity cost
 
 Needs the Llama 3 vocabulary of the test data (SMCDSL_DATA). Peers are optional: `pip install llguidance xgrammar`.
 Times are CPU times; ratios are of one run. outlines-core has no row: its languages are regular, and none of these is.
@@ -26,14 +27,17 @@ from benchmarks.masks import agreement, llama3, measure, report
 from benchmarks.masks.alone import alone
 from benchmarks.masks.corpora import LANGUAGES, Text, corpus
 from benchmarks.masks.engines import PEERS, Engine, Engines
+from benchmarks.masks.schemas import NAME as SCHEMAS
+from benchmarks.masks.schemas import Schemas
 
 SECTIONS = ("compile", "singles", "batches")
+EVERYTHING = (*LANGUAGES, SCHEMAS)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Parse the command line and print."""
     parser = argparse.ArgumentParser("python -m benchmarks.masks", description=__doc__, formatter_class=_Plain)
-    parser.add_argument("languages", nargs="*", help=f"of {', '.join(LANGUAGES)}; default all")
+    parser.add_argument("languages", nargs="*", help=f"of {', '.join(EVERYTHING)}; default all")
     parser.add_argument("--only", nargs="*", choices=SECTIONS, default=SECTIONS, help="parts to run")
     parser.add_argument("--peers", default=",".join(PEERS), help="comma-separated; empty for none")
     parser.add_argument("--rounds", type=int, default=3, help="a step's cost is the least of so many")
@@ -43,7 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--first-run", action="store_true", help="also compile with numba's cache empty")
     parser.add_argument("--save", type=Path, help="write the figures as JSON")
     options = parser.parse_args(arguments)
-    unknown = set(options.languages) - set(LANGUAGES)
+    unknown = set(options.languages) - set(EVERYTHING)
     if unknown:
         parser.error(f"no such language: {', '.join(sorted(unknown))}")
     if not llama3.is_there():
@@ -68,7 +72,9 @@ class _Run:
     def __init__(self, options: argparse.Namespace, engines: Engines) -> None:
         self.options, self.engines = options, engines
         tokenizer = llama3.tokenizer()
-        self.texts = {language: corpus(language, tokenizer) for language in options.languages or LANGUAGES}
+        wanted = options.languages or EVERYTHING
+        self.texts = {language: corpus(language, tokenizer) for language in wanted if language != SCHEMAS}
+        self.schemas = Schemas(engines, tokenizer) if SCHEMAS in wanted else None
 
     def all(self) -> dict[str, Any]:
         """Every language, printed as it comes."""
@@ -81,6 +87,8 @@ class _Run:
             figures[language] = (
                 self._check(language, texts) if self.options.cross_check else self._time(language, texts)
             )
+        if self.schemas is not None and not self.options.cross_check:
+            figures[SCHEMAS] = self._time_schemas(self.schemas)
         return figures
 
     def _check(self, language: str, texts: list[Text]) -> list[dict[str, Any]]:
@@ -102,19 +110,30 @@ class _Run:
         if not {"singles", "batches"} & set(self.options.only):
             return figures
         ours, peers = self.engines.smcdsl(language), self._peers(language)
+        if refused := [text for text in texts if ours.refuses(text.tokens)]:
+            print(f"smcdsl refuses {len(refused)} of the texts, which are left out: {refused[0].text[:60]!r}")
+            texts = [text for text in texts if text not in refused]
         if "singles" in self.options.only:
             singles = measure.singles(ours, peers, texts, self.options.rounds, self.options.budget)
-            print(report.single_masks(language, singles), flush=True)
-            figures["held out"] = _figures(singles.held_out)
-            figures["warm"] = _figures(singles.warm)
-            for name, series in singles.peers.items():
-                if series.masks:
-                    figures[name] = {**_figures(series), "ratios": report.ratios(singles.held_out, series)}
+            figures |= _print_singles(language, singles)
         if "batches" in self.options.only:
             engines: dict[str, Engine] = {"smcdsl": ours, **peers}
             found = [measure.batches(engines, texts, count, self.options.budget) for count in self.options.particles]
-            print(report.batch_costs(language, found), flush=True)
-            figures["batches"] = [asdict(result) for result in found]
+            figures["batches"] = _print_batches(language, found)
+        return figures
+
+    def _time_schemas(self, schemas: Schemas) -> dict[str, Any]:
+        print(f"\n{SCHEMAS}: {len(schemas)}, each a grammar", flush=True)
+        figures: dict[str, Any] = {}
+        if "compile" in self.options.only:
+            costs = schemas.compile()
+            print(report.schema_compile_costs(costs, len(schemas)), flush=True)
+            figures["compile"] = {name: float(np.median(found)) for name, found in costs.items()}
+        if "singles" in self.options.only:
+            figures |= _print_singles(SCHEMAS, schemas.singles(self.options.rounds, self.options.budget))
+        if "batches" in self.options.only:
+            found = [schemas.batches(count, self.options.budget) for count in self.options.particles]
+            figures["batches"] = _print_batches(SCHEMAS, found)
         return figures
 
     def _peers(self, language: str) -> dict[str, Engine]:
@@ -128,7 +147,10 @@ class _Run:
 
     def _compile(self) -> dict[str, dict[str, float]]:
         rows: dict[tuple[str, str], dict[str, float]] = {}
-        for language, texts in self.texts.items():
+        grammars = {language: [texts] for language, texts in self.texts.items()}
+        if self.schemas is not None:
+            grammars[SCHEMAS] = self.schemas.texts
+        for language, texts in grammars.items():
             cache = self.engines.cache / "alone" / language
             runs = [("smcdsl, cold", "smcdsl", False), ("smcdsl, cached", "smcdsl", False)]
             runs += [("smcdsl, first run", "smcdsl", True)] * bool(self.options.first_run)
@@ -140,6 +162,20 @@ class _Run:
                     print(f"{title}, {language}: {error.stderr.strip().splitlines()[-1]}")
         print("\n" + report.compile_costs(rows), flush=True)
         return {f"{engine}, {language}": found for (engine, language), found in rows.items()}
+
+
+def _print_singles(language: str, singles: measure.Singles) -> dict[str, Any]:
+    print(report.single_masks(language, singles), flush=True)
+    figures: dict[str, Any] = {"held out": _figures(singles.held_out), "warm": _figures(singles.warm)}
+    for name, series in singles.peers.items():
+        if series.masks:
+            figures[name] = {**_figures(series), "ratios": report.ratios(singles.held_out, series)}
+    return figures
+
+
+def _print_batches(language: str, found: list[measure.Batches]) -> list[dict[str, Any]]:
+    print(report.batch_costs(language, found), flush=True)
+    return [asdict(result) for result in found]
 
 
 def _figures(series: measure.Series) -> dict[str, float]:

@@ -3,7 +3,8 @@
 Every language has its own short texts in `corpora/`. With the test data at hand (SMCDSL_DATA) they are joined by real
 ones: gold queries of Spider (Yu et al. 2018), molecules of ZINC250k, problems of the International Planning
 Competition and of Planetarium (Zuo et al. 2024). Flat Python joins lines of the running interpreter's standard
-library. A text is kept if lark, with the language's grammar file, and a parser that is none of the engines accept it.
+library, indented Python is its functions and classes, of which there are no own texts. A text is kept if lark, with
+the language's grammar file, and a parser that is none of the engines accept it; indented Python only asks the second.
 """
 
 from __future__ import annotations
@@ -18,8 +19,10 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
+from importlib.resources import files
 from itertools import islice
 from pathlib import Path
+from textwrap import dedent
 from typing import Any, TypeGuard
 
 import lark
@@ -27,7 +30,11 @@ from tokenizers import Tokenizer
 
 DATA = Path(os.environ.get("SMCDSL_DATA", Path(__file__).parents[2] / ".." / "shared" / "data"))
 HERE = Path(__file__).parent
-LANGUAGES = ("sql", "sql_ci", "smiles", "pddl", "json", "python_flat")
+LANGUAGES = ("sql", "sql_ci", "smiles", "pddl", "json", "python_flat", "python")
+INDENTED = ("python",)
+"""Languages whose indentation has a meaning."""
+STARTS = {"python": "statements"}
+"""Start rules that are not called `start`."""
 
 _TOKENS = (24, 220)
 """Least and most tokens of a text from the data."""
@@ -37,6 +44,7 @@ _MODULES = (
     "argparse ast calendar configparser csv difflib fractions gettext heapq inspect locale mailbox optparse".split()
 )
 _MODULES += "pathlib pickle platform shutil smtplib statistics tarfile textwrap trace typing uuid zipfile".split()
+_BLOCKS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 
 
 @dataclass(frozen=True)
@@ -48,14 +56,15 @@ class Text:
 
 
 def grammar_text(language: str) -> str:
-    """The language's Lark file."""
+    """The language's Lark file; that of indented Python is shipped with the package."""
+    if language == "python":
+        return files("smcdsl.grammars").joinpath("python.lark").read_text(encoding="utf-8")
     return (HERE / "grammars" / f"{language}.lark").read_text(encoding="utf-8")
 
 
-def ebnf_text(language: str) -> str | None:
-    """The language's EBNF spelling, if it has one."""
-    path = HERE / "grammars" / f"{language}.ebnf"
-    return path.read_text(encoding="utf-8") if path.exists() else None
+def ebnf_text(language: str) -> str:
+    """The language's EBNF spelling."""
+    return (HERE / "grammars" / f"{language}.ebnf").read_text(encoding="utf-8")
 
 
 def corpus(language: str, tokenizer: Tokenizer) -> list[Text]:
@@ -67,6 +76,8 @@ def corpus(language: str, tokenizer: Tokenizer) -> list[Text]:
 
 def own_texts(language: str) -> list[str]:
     """The committed texts of a language; an empty line parts them."""
+    if language == "python":
+        return []
     name = "sql" if language == "sql_ci" else language
     texts = (HERE / "corpora" / f"{name}.txt").read_text(encoding="utf-8").strip().split("\n\n")
     return [_recase(text, number) for number, text in enumerate(texts)] if language == "sql_ci" else texts
@@ -110,7 +121,7 @@ def _from_data(language: str, tokenizer: Tokenizer) -> list[str]:
         least, most = _TOKENS
         if not least <= len(_encode(tokenizer, text)) <= most:
             continue
-        if lark_accepts(language, text) and outside_parser_accepts(language, text):
+        if (language in INDENTED or lark_accepts(language, text)) and outside_parser_accepts(language, text):
             chosen.append(text)
     return chosen
 
@@ -178,13 +189,26 @@ def _json() -> Iterator[str]:
 
 def _python_flat() -> Iterator[str]:
     """Runs of simple statements of functions, one run a module."""
+    for source in _sources():
+        runs = [run for run in _runs(ast.parse(source), source) if 120 < len(run) < 500 and run.isascii()]
+        yield from islice((run for run in _shuffled(runs) if lark_accepts("python_flat", run)), 1)
+
+
+def _python() -> Iterator[str]:
+    """Functions and classes, one a module."""
+    for source in _sources():
+        nodes = [node for node in ast.walk(ast.parse(source)) if isinstance(node, _BLOCKS)]
+        found = [dedent(ast.get_source_segment(source, node, padded=True) or "") + "\n" for node in nodes]
+        yield from islice((text for text in _shuffled(found) if 200 < len(text) < 700 and text.isascii()), 1)
+
+
+def _sources() -> Iterator[str]:
+    """Modules of the standard library."""
     for name in _MODULES:
         spec = importlib.util.find_spec(name)
         assert spec is not None
         assert spec.origin is not None
-        source = Path(spec.origin).read_text(encoding="utf-8")
-        runs = [run for run in _runs(ast.parse(source), source) if 120 < len(run) < 500 and run.isascii()]
-        yield from islice((run for run in _shuffled(runs) if lark_accepts("python_flat", run)), 1)
+        yield Path(spec.origin).read_text(encoding="utf-8")
 
 
 def _runs(tree: ast.Module, source: str) -> Iterator[str]:
@@ -251,6 +275,14 @@ def _parses_as_json(text: str) -> bool:
     return True
 
 
+def _parses_as_module(text: str) -> bool:
+    try:
+        ast.parse(text)
+    except SyntaxError:
+        return False
+    return True
+
+
 def _parses_as_python(text: str) -> bool:
     """As the body of a coroutine, so that `return`, `yield` and `await` may stand."""
     body = "\n".join(" " + line for line in text.split("\n"))
@@ -268,6 +300,7 @@ _CANDIDATES: dict[str, Callable[[], Iterator[str]]] = {
     "pddl": _pddl,
     "json": _json,
     "python_flat": _python_flat,
+    "python": _python,
 }
 _OUTSIDE: dict[str, Callable[[str], bool]] = {
     "sql": _parses_as_sql,
@@ -276,4 +309,5 @@ _OUTSIDE: dict[str, Callable[[str], bool]] = {
     "pddl": _parses_as_pddl,
     "json": _parses_as_json,
     "python_flat": _parses_as_python,
+    "python": _parses_as_module,
 }

@@ -19,10 +19,11 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.masks.corpora import ebnf_text, grammar_text
-from smcdsl.automaton.automaton import TokenAutomaton
+from benchmarks.masks.corpora import INDENTED, STARTS, ebnf_text, grammar_text
+from smcdsl.automaton.automaton import DEAD, TokenAutomaton
 from smcdsl.compiler.assemble import compile_grammar, vocabulary_trie
 from smcdsl.notations.lark import load_lark
+from smcdsl.program.grammar import Grammar
 from smcdsl.vocabulary import Vocabulary
 
 PEERS = ("llguidance", "xgrammar")
@@ -62,17 +63,26 @@ class Engine(Protocol):
         """One text each, after so many tokens."""
 
 
+def wait_for_blocks(automaton: TokenAutomaton) -> None:
+    """Until the thread is through that makes ahead what masks are made of, and writes it to disk."""
+    automaton._machine.blocks.wait()
+
+
+def grammar_of(language: str, lexing: str = "") -> Grammar:
+    """This project's grammar of a language; `lexing` overrides what its file declares."""
+    text = grammar_text(language)
+    if lexing:
+        text = text.replace("lexing longest", f"lexing {lexing}")
+    return load_lark(text, name=language, start=STARTS.get(language, "start"))
+
+
 class Smcdsl:
     """This project. `forget` drops what masks have been remembered."""
 
     name = "smcdsl"
 
-    def __init__(self, language: str, vocabulary: Vocabulary, cache: Path, lexing: str = "") -> None:
-        text = grammar_text(language)
-        if lexing:
-            text = text.replace("lexing longest", f"lexing {lexing}")
-        self._grammar = load_lark(text, name=language)
-        self._vocabulary, self._cache = vocabulary, cache
+    def __init__(self, grammar: Grammar, vocabulary: Vocabulary, cache: Path) -> None:
+        self._grammar, self._vocabulary, self._cache = grammar, vocabulary, cache
         self.forget()
 
     def forget(self) -> None:
@@ -81,17 +91,28 @@ class Smcdsl:
         self.automaton = TokenAutomaton(tables, None, self._cache)
 
     def wait(self) -> None:
-        """Until the thread is through that makes ahead what masks are made of, and writes it to disk."""
-        self.automaton._machine.blocks.wait()
+        """Until nothing is made ahead any more."""
+        wait_for_blocks(self.automaton)
 
-    def matcher(self) -> Matcher:
-        return _SmcdslMatcher(self.automaton)
+    def refuses(self, tokens: Sequence[int]) -> bool:
+        """Whether some token of a text is not allowed, or its end."""
+        state = self.automaton.start
+        for token in (*tokens, self._vocabulary.end_of_turn[0]):
+            state = self.automaton.next(state, token)
+            if state == DEAD:
+                return True
+        return False
 
-    def batch(self, prefixes: Sequence[Sequence[int]]) -> _SmcdslBatch:
-        return _SmcdslBatch(self.automaton, prefixes)
+    def matcher(self) -> SmcdslMatcher:
+        return SmcdslMatcher(self.automaton)
+
+    def batch(self, prefixes: Sequence[Sequence[int]]) -> SmcdslBatch:
+        return SmcdslBatch(self.automaton, prefixes)
 
 
-class _SmcdslMatcher:
+class SmcdslMatcher:
+    """One text on its way through an automaton; for texts of its language."""
+
     def __init__(self, automaton: TokenAutomaton) -> None:
         self._state, self._mask, self._next = automaton.start, automaton.mask, automaton.next
         self._row: Any = None
@@ -106,7 +127,9 @@ class _SmcdslMatcher:
         return np.array(self._row)
 
 
-class _SmcdslBatch:
+class SmcdslBatch:
+    """N texts on their way through an automaton."""
+
     def __init__(self, automaton: TokenAutomaton, prefixes: Sequence[Sequence[int]]) -> None:
         self._automaton = automaton
         states = []
@@ -136,24 +159,7 @@ class Llguidance:
 
     name = "llguidance"
 
-    def __init__(self, language: str, vocabulary: Vocabulary, tokenizer: Any, *, forcing: bool = True) -> None:
-        self._open(self.lark(grammar_text(language), forcing), vocabulary, tokenizer)
-
-    @staticmethod
-    def lark(text: str, forcing: bool = True) -> str:
-        """Its own description of a Lark grammar."""
-        from llguidance import LLMatcher
-
-        return LLMatcher.grammar_from_lark(text if forcing else f'%llguidance {{"no_forcing": true}}\n{text}')
-
-    @staticmethod
-    def tokenizer(path: Path, vocabulary: Vocabulary) -> Any:
-        """What it keeps a vocabulary."""
-        from llguidance import LLTokenizer
-
-        return LLTokenizer(str(path), n_vocab=len(vocabulary), eos_token=vocabulary.end_of_turn[0])
-
-    def _open(self, grammar: str, vocabulary: Vocabulary, tokenizer: Any) -> None:
+    def __init__(self, grammar: str, vocabulary: Vocabulary, tokenizer: Any) -> None:
         from llguidance import LLExecutor, LLMatcher, LLParserLimits
 
         limits = LLParserLimits(step_max_items=10_000_000)
@@ -162,6 +168,30 @@ class Llguidance:
             raise ValueError(self._first.get_error())
         self._words = (len(vocabulary) + 31) // 32
         self._executor = LLExecutor(1)
+
+    @staticmethod
+    def of_language(language: str, forcing: bool = True) -> str:
+        """Its own description of a language's Lark file. Raises ValueError where it has no means for it."""
+        from llguidance import LLMatcher
+
+        if language in INDENTED:
+            raise ValueError("has no significant indentation")
+        text = grammar_text(language)
+        return LLMatcher.grammar_from_lark(text if forcing else f'%llguidance {{"no_forcing": true}}\n{text}')
+
+    @staticmethod
+    def of_schema(schema: str) -> str:
+        """Its own description of a JSON schema."""
+        from llguidance import LLMatcher
+
+        return LLMatcher.grammar_from_json_schema(schema)
+
+    @staticmethod
+    def tokenizer(path: Path, vocabulary: Vocabulary) -> Any:
+        """What it keeps a vocabulary."""
+        from llguidance import LLTokenizer
+
+        return LLTokenizer(str(path), n_vocab=len(vocabulary), eos_token=vocabulary.end_of_turn[0])
 
     def matcher(self) -> Matcher:
         return _LlguidanceMatcher(self._first.deep_copy(), self._words)
@@ -210,15 +240,34 @@ class Xgrammar:
 
     name = "xgrammar"
 
-    def __init__(self, language: str, vocabulary: Vocabulary, tokenizer: Any) -> None:
-        from xgrammar import Grammar, GrammarCompiler
+    def __init__(self, grammar: Any, vocabulary: Vocabulary, tokenizer: Any) -> None:
+        from xgrammar import GrammarCompiler
 
-        ebnf = ebnf_text(language)
-        if ebnf is None:
-            raise ValueError(f"there is no EBNF spelling of {language}")
         compiler = GrammarCompiler(tokenizer, max_threads=1, cache_enabled=False)
-        self._compiled = compiler.compile_grammar(Grammar.from_ebnf(ebnf))
+        try:
+            self._compiled = compiler.compile_grammar(grammar)
+        except RuntimeError as error:
+            raise ValueError(str(error)) from error
         self._vocab_size = len(vocabulary)
+
+    @staticmethod
+    def of_language(language: str) -> Any:
+        """Its grammar of a language. Raises ValueError where there is none."""
+        from xgrammar import Grammar
+
+        if language in INDENTED:
+            raise ValueError("has no significant indentation")
+        return Grammar.from_ebnf(ebnf_text(language))
+
+    @staticmethod
+    def of_schema(schema: str) -> Any:
+        """Its grammar of a JSON schema. Raises ValueError where it refuses it."""
+        from xgrammar import Grammar
+
+        try:
+            return Grammar.from_json_schema(schema, any_whitespace=True)
+        except RuntimeError as error:
+            raise ValueError(str(error)) from error
 
     @staticmethod
     def tokenizer(vocabulary: Vocabulary) -> Any:
@@ -291,10 +340,21 @@ class Engines:
     def smcdsl(self, language: str, lexing: str = "") -> Smcdsl:
         """This project's engine; `lexing` overrides what the grammar file declares."""
         vocabulary_trie(self.vocabulary, self.cache)
-        return Smcdsl(language, self.vocabulary, self.cache, lexing)
+        return Smcdsl(grammar_of(language, lexing), self.vocabulary, self.cache)
 
     def peer(self, name: str, language: str, *, forcing: bool = True) -> Llguidance | Xgrammar:
-        """A peer's engine. Raises ValueError where the peer has no grammar for the language, or refuses it."""
+        """A peer's engine. Raises ValueError where the peer has no means for the language, or refuses it."""
+        if name == "llguidance":
+            return Llguidance(Llguidance.of_language(language, forcing), self.vocabulary, self.tokenizer(name))
+        return Xgrammar(Xgrammar.of_language(language), self.vocabulary, self.tokenizer(name))
+
+    def peer_of_schema(self, name: str, schema: str) -> Llguidance | Xgrammar:
+        """A peer's engine of a JSON schema. Raises ValueError where the peer refuses it."""
+        kind = Llguidance if name == "llguidance" else Xgrammar
+        return kind(kind.of_schema(schema), self.vocabulary, self.tokenizer(name))
+
+    def tokenizer(self, name: str) -> Any:
+        """What a peer keeps a vocabulary, made once."""
         if name not in self._tokenizers:
             self._tokenizers[name] = (
                 Llguidance.tokenizer(self._file, self.vocabulary)
@@ -302,10 +362,7 @@ class Engines:
                 else Xgrammar.tokenizer(self.vocabulary)
             )
             gc.collect()
-        tokenizer = self._tokenizers[name]
-        if name == "llguidance":
-            return Llguidance(language, self.vocabulary, tokenizer, forcing=forcing)
-        return Xgrammar(language, self.vocabulary, tokenizer)
+        return self._tokenizers[name]
 
     def versions(self) -> dict[str, str]:
         """What is installed."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import gc
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -57,6 +57,20 @@ class Singles:
     warm: Series
     peers: dict[str, Series]
     refused: dict[str, str]
+
+    @staticmethod
+    def empty(peers: Iterable[str]) -> Singles:
+        """Before the first text."""
+        return Singles(Series(), Series(), Series(), {name: Series() for name in peers}, {})
+
+    def include(self, other: Singles, shift: int, what: str) -> None:
+        """Add the texts of another measurement, `what`, as numbers from `shift` on."""
+        pairs = [(self.cold, other.cold), (self.held_out, other.held_out), (self.warm, other.warm)]
+        for mine, its in [*pairs, *((self.peers[name], its) for name, its in other.peers.items())]:
+            for number, masks in its.masks.items():
+                mine.add(shift + number, (masks, its.accepts[number]))
+        for name, why in other.refused.items():
+            self.refused[name] = "; ".join([*filter(None, [self.refused.get(name)]), f"{what}, {why}"])
 
 
 def clock_cost() -> float:
@@ -107,7 +121,7 @@ def quiet() -> Iterator[None]:
 def singles(ours: Smcdsl, peers: dict[str, Engine], texts: Sequence[Text], rounds: int, budget: float) -> Singles:
     """Replay all texts through all engines; a peer stops after `budget` seconds of a round."""
     cost = clock_cost()
-    result = Singles(Series(), Series(), Series(), {name: Series() for name in peers}, {})
+    result = Singles.empty(peers)
     for _ in range(rounds):
         spent = dict.fromkeys(peers, 0.0)
         for half in (0, 1):
@@ -144,13 +158,30 @@ class Batches:
     clones: dict[str, float]
     spread: dict[str, float]
 
+    @staticmethod
+    def mean(found: Sequence[Batches]) -> Batches:
+        """Means of several measurements, for each engine of those that it has part in."""
+        return Batches(
+            found[0].num_particles, _means([one.clones for one in found]), _means([one.spread for one in found])
+        )
+
+
+def _means(found: Sequence[dict[str, float]]) -> dict[str, float]:
+    names = dict.fromkeys(name for costs in found for name in costs)
+    return {name: float(np.mean([costs[name] for costs in found if name in costs])) for name in names}
+
+
+def is_long(text: Text) -> bool:
+    """Whether a text has enough tokens for batches."""
+    return len(text.tokens) > _BATCH_STEPS
+
 
 def batches(engines: dict[str, Engine], texts: Sequence[Text], num_particles: int, budget: float) -> Batches:
     """N particles on one state, and N in different places of different texts; a token accepted, then the masks.
 
     For this project also with numbers of rows instead of written masks, as `smcdsl rows`.
     """
-    long = [text.tokens for text in texts if len(text.tokens) > _BATCH_STEPS]
+    long = [text.tokens for text in texts if is_long(text)]
     clones, spread = [], []
     for number in range(num_particles):
         clones.append((long[0], 0))

@@ -1,133 +1,143 @@
 """A hundred JSON schemas, each a grammar of its own: what compiling costs, and masks along their instances.
 
-    python -m benchmarks.masks.schemas [--no-peer]
-
-Each schema is compiled twice; the second time the automata of its terminals are known, as they are once any schema
-with such texts has been read. Masks: the first instance fills the memory, the others are timed. CPU time of the
-calling thread; llguidance replays the same instances in the same run, and keeps no masks.
+What is timed for a language (`measure`) is timed for each schema, with its three instances for texts. Compiling cold is
+timed the second time: then the automata of a schema's terminals are known, as they are once any schema with such texts
+has been read.
 """
 
 from __future__ import annotations
 
-import argparse
 import gzip
 import json
-import sys
 import time
-from importlib.util import find_spec
+from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from tokenizers import Tokenizer
 
-from benchmarks.masks import llama3
+from benchmarks.masks import measure
 from benchmarks.masks.corpora import Text
-from benchmarks.masks.engines import Llguidance
-from benchmarks.masks.measure import clock_cost, replay
-from benchmarks.masks.report import number, summary, table
+from benchmarks.masks.engines import Engine, Engines, Smcdsl, wait_for_blocks
+from benchmarks.masks.measure import Batches, Singles
 from smcdsl.automaton.automaton import TokenAutomaton
 from smcdsl.compiler.assemble import compile_grammar
 from smcdsl.notations.json_schema import load_json_schema
+from smcdsl.program.grammar import Grammar
 from smcdsl.vocabulary import Vocabulary
 
 SCHEMAS = Path(__file__).parent / "data" / "schemas.jsonl.gz"
+NAME = "schemas"
+
+_BATCHES_OF = 5
+"""Batches follow one schema of so many that have long instances."""
 
 
-class OurSchema:
-    """One schema's automaton, and the milliseconds of its parts."""
+@dataclass(frozen=True)
+class Schema:
+    """A schema with instances of it."""
 
-    name = "smcdsl"
+    name: str
+    text: str
+    instances: tuple[str, ...]
 
-    def __init__(self, schema: Any, name: str, vocabulary: Vocabulary) -> None:
-        times = [time.thread_time()]
-        grammar = load_json_schema(json.dumps(schema), name=name, whitespace="free")
-        times.append(time.thread_time())
-        tables = compile_grammar(grammar, vocabulary)
-        times.append(time.thread_time())
-        self.automaton = TokenAutomaton(tables, None)
-        times.append(time.thread_time())
-        self.milliseconds = np.diff(times) * 1e3
+    def grammar(self) -> Grammar:
+        """This project's reading of it."""
+        return load_json_schema(self.text, name=self.name, whitespace="free")
 
-    def matcher(self) -> Any:
-        from benchmarks.masks.engines import _SmcdslMatcher
-
-        return _SmcdslMatcher(self.automaton)
+    def texts(self, tokenizer: Tokenizer) -> list[Text]:
+        """The instances as a model would write them."""
+        return [Text(i, tuple(tokenizer.encode(i, add_special_tokens=False).ids)) for i in self.instances]
 
 
-class PeerSchema(Llguidance):
-    """The same schema in llguidance."""
-
-    def __init__(self, schema: Any, vocabulary: Vocabulary, tokenizer: Any) -> None:
-        from llguidance import LLMatcher
-
-        began = time.thread_time()
-        self._open(LLMatcher.grammar_from_json_schema(json.dumps(schema)), vocabulary, tokenizer)
-        self.milliseconds = np.array([(time.thread_time() - began) * 1e3])
-
-
-def measure(vocabulary: Vocabulary, with_peer: bool) -> None:
-    """Print both tables."""
-    tokenizer = llama3.tokenizer()
+@cache
+def schemas() -> tuple[Schema, ...]:
+    """All of them, in the order of the file."""
     rows = [json.loads(line) for line in gzip.decompress(SCHEMAS.read_bytes()).splitlines()]
-    peer_tokenizer = Llguidance.tokenizer(llama3.TOKENIZER_FILE, vocabulary) if with_peer else None
-    cost = clock_cost()
-    parts: list[NDArray[np.float64]] = []
-    peer_parts: list[float] = []
-    masks: dict[str, list[NDArray[np.float64]]] = {"smcdsl": [], "llguidance": []}
-    refused = 0
-    for row in rows:
-        OurSchema(row["schema"], row["name"], vocabulary).automaton._machine.blocks.wait()
-        ours = OurSchema(row["schema"], row["name"], vocabulary)
-        parts.append(ours.milliseconds)
-        ours.automaton._machine.blocks.wait()
-        texts = [_text(instance, tokenizer) for instance in row["instances"]]
-        replay(ours, texts[0], cost)
-        masks["smcdsl"] += [replay(ours, text, cost)[0] for text in texts[1:]]
-        if with_peer:
-            try:
-                theirs = PeerSchema(row["schema"], vocabulary, peer_tokenizer)
-                peer_parts.append(float(theirs.milliseconds[0]))
-                masks["llguidance"] += [replay(theirs, text, cost)[0] for text in texts[1:]]
-            except ValueError:
-                refused += 1
-    _print_compile(np.array(parts), np.array(peer_parts))
-    series = {name: np.concatenate(found) for name, found in masks.items() if found}
-    print(
-        "\n"
-        + table(
-            ["masks, us", "steps", "mean", "median", "p99", "max"],
-            [[n, str(len(c)), *summary(c)] for n, c in series.items()],
+    return tuple(
+        Schema(
+            row["name"], json.dumps(row["schema"]), tuple(json.dumps(i, ensure_ascii=False) for i in row["instances"])
         )
+        for row in rows
     )
-    if refused:
-        print(f"llguidance refuses {refused} of {len(rows)} schemas, or an instance of theirs")
 
 
-def _print_compile(ours: NDArray[np.float64], peer: NDArray[np.float64]) -> None:
-    columns = {"read": ours[:, 0], "tables": ours[:, 1], "automaton": ours[:, 2], "all": ours.sum(axis=1)}
-    if len(peer):
-        columns["llguidance, all"] = peer
-    rows = [[name, *(number(float(np.percentile(c, q))) for q in (50, 90, 100))] for name, c in columns.items()]
-    print(table(["compile, ms", "median", "p90", "max"], rows))
+class Schemas:
+    """Runs them through the engines; peers have no figures for what they refuse."""
+
+    def __init__(self, engines: Engines, tokenizer: Tokenizer, which: tuple[Schema, ...] | None = None) -> None:
+        self._engines = engines
+        self._all = [(schema, schema.texts(tokenizer)) for schema in (schemas() if which is None else which)]
+
+    def __len__(self) -> int:
+        return len(self._all)
+
+    @property
+    def texts(self) -> list[list[Text]]:
+        """The instances, by schema."""
+        return [texts for _, texts in self._all]
+
+    def compile(self) -> dict[str, NDArray[np.float64]]:
+        """Milliseconds a schema: of our parts cold, of all of them cached, and of the peers."""
+        vocabulary, folder = self._engines.vocabulary, self._engines.cache / NAME
+        found: dict[str, list[float]] = {}
+        for peer in self._engines.peers:
+            self._engines.tokenizer(peer)
+        for schema, _ in self._all:
+            for again in (False, True):
+                cold = _compile(schema, vocabulary, None)
+                cached = _compile(schema, vocabulary, folder)
+                if again:
+                    for name, cost in zip(("read", "tables", "automaton"), cold):
+                        found.setdefault(name, []).append(cost)
+                    found.setdefault("cold", []).append(sum(cold))
+                    found.setdefault("cached", []).append(sum(cached))
+            for peer in self._engines.peers:
+                began = time.thread_time()
+                if self._peer(peer, schema) is not None:
+                    found.setdefault(peer, []).append((time.thread_time() - began) * 1e3)
+        return {name: np.array(costs) for name, costs in found.items()}
+
+    def singles(self, rounds: int, budget: float) -> Singles:
+        """Masks of all schemas together; a peer stops at a schema after its share of the budget."""
+        total = Singles.empty(self._engines.peers)
+        for number, (schema, texts) in enumerate(self._all):
+            ours, peers = self._open(schema)
+            found = measure.singles(ours, peers, texts, rounds, budget / len(self._all))
+            total.include(found, number * len(texts), schema.name)
+        return total
+
+    def batches(self, num_particles: int, budget: float) -> Batches:
+        """Means over some schemas; those that a peer refuses are left out of its mean."""
+        found = []
+        long = [(schema, texts) for schema, texts in self._all if any(measure.is_long(text) for text in texts)]
+        for schema, texts in long[::_BATCHES_OF]:
+            ours, peers = self._open(schema)
+            found.append(measure.batches({ours.name: ours, **peers}, texts, num_particles, budget / len(self._all)))
+        return Batches.mean(found)
+
+    def _open(self, schema: Schema) -> tuple[Smcdsl, dict[str, Engine]]:
+        ours = Smcdsl(schema.grammar(), self._engines.vocabulary, self._engines.cache / NAME)
+        opened = {name: self._peer(name, schema) for name in self._engines.peers}
+        return ours, {name: peer for name, peer in opened.items() if peer is not None}
+
+    def _peer(self, name: str, schema: Schema) -> Engine | None:
+        try:
+            return self._engines.peer_of_schema(name, schema.text)
+        except ValueError:
+            return None
 
 
-def _text(instance: Any, tokenizer: Any) -> Text:
-    text = json.dumps(instance, ensure_ascii=False)
-    return Text(text, tuple(tokenizer.encode(text, add_special_tokens=False).ids))
-
-
-def main() -> int:
-    """Parse the command line and print."""
-    parser = argparse.ArgumentParser("python -m benchmarks.masks.schemas", description=__doc__.splitlines()[0])
-    parser.add_argument("--no-peer", action="store_true", help="without llguidance")
-    options = parser.parse_args()
-    if not llama3.is_there():
-        print(f"needs {llama3.TOKENIZER_FILE} (set SMCDSL_DATA)", file=sys.stderr)
-        return 1
-    measure(llama3.vocabulary(), not options.no_peer and find_spec("llguidance") is not None)
-    return 0
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())
+def _compile(schema: Schema, vocabulary: Vocabulary, folder: Path | None) -> list[float]:
+    """Milliseconds for reading, tables and the automaton."""
+    times = [time.thread_time()]
+    grammar = schema.grammar()
+    times.append(time.thread_time())
+    tables = compile_grammar(grammar, vocabulary, cache_dir=folder)
+    times.append(time.thread_time())
+    automaton = TokenAutomaton(tables, None, folder)
+    times.append(time.thread_time())
+    wait_for_blocks(automaton)
+    return (np.diff(times) * 1e3).tolist()
