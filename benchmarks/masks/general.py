@@ -18,7 +18,6 @@ from __future__ import annotations
 import argparse
 import sys
 import tempfile
-import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -75,21 +74,19 @@ def compared(language: str, vocabulary: Vocabulary, texts: Sequence[Text], round
     rows, first, engines = [], np.empty(0), []
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         for name, form in FORMS.items():
-            began = time.thread_time()
             engine = Smcdsl(form(grammar_of(language)), vocabulary, Path(folder))
-            compiled = (time.thread_time() - began) * 1e3
             engines.append(engine)
             assert engine.automaton.tables.deterministic == (name == "lalr")
             masks = measure.singles(engine, {}, texts, rounds, 0.0).held_out.mask_costs()
             apart = measure.batches({engine.name: engine}, texts, _BATCH, 20.0).spread
             costs = np.array([masks.mean(), np.percentile(masks, 99), *apart.values()])
             first = costs if name == "lalr" else first
-            rows.append([name, number(compiled), *map(number, costs), *map(number, costs / first)])
+            rows.append([name, *map(number, costs), *map(number, costs / first)])
         same = differing(engines, texts)
         for engine in engines:
             engine.wait()
     batch = [f"N={_BATCH} rows", f"N={_BATCH} copied"]
-    headings = [f"{language}, µs", "compile ms", "mask mean", "p99", *batch, "times: mean", "p99", *batch]
+    headings = [f"{language}, µs", "mask mean", "p99", *batch, "times: mean", "p99", *batch]
     return table(headings, rows) + f"\nsteps whose masks differ: {same}"
 
 
