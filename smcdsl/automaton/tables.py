@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from smcdsl.cache import keep, read_kept
 
-FORMAT = 7
+FORMAT = 8
 """Raised whenever the meaning of a stored array changes."""
 
 
