@@ -47,7 +47,7 @@ from smcdsl.compiler.queries import (
     texts,
 )
 from smcdsl.compiler.recursion import Component, recursive_components
-from smcdsl.compiler.regex import Anchor, Choice, Repetition, Sequence, Tree, literal, parse
+from smcdsl.compiler.regex import Anchor, literal, parse
 from smcdsl.compiler.substrings import substrings
 from smcdsl.program.grammar import (
     Alternatives,
@@ -66,6 +66,7 @@ from smcdsl.program.grammar import (
     Restricted,
     SubstringOf,
 )
+from smcdsl.program.regular import Choice, Repetition, Sequence, Tree
 
 __all__ = [
     "DEFAULT_STATE_LIMIT",

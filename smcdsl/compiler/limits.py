@@ -17,7 +17,8 @@ from smcdsl.compiler.minimal import DEFAULT_STATE_LIMIT, Dfa
 from smcdsl.compiler.nfa import TooLarge
 from smcdsl.compiler.operations import from_tree, minimize, nothing
 from smcdsl.compiler.queries import IS_CONTINUATION
-from smcdsl.compiler.regex import Choice, parse
+from smcdsl.compiler.regex import parse
+from smcdsl.program.regular import Choice
 
 
 @lru_cache(maxsize=256)

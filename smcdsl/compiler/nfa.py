@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from smcdsl.compiler.regex import Anchor, AnchorKind, Characters, Choice, Repetition, Sequence, Tree
+from smcdsl.compiler.regex import Anchor, AnchorKind
 from smcdsl.compiler.unicode_classes import END, utf8_nodes
+from smcdsl.program.regular import Characters, Choice, Repetition, Sequence, Tree
 
 NEWLINE_BYTE = 1 << 10
 ANY_BYTE = (1 << 256) - 1

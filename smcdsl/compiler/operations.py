@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from smcdsl.compiler.minimal import DEFAULT_STATE_LIMIT, Dfa, RawDfa, determinize, edges_of, minimal
 from smcdsl.compiler.nfa import ANY_BYTE, Nfa, TooLarge, without_anchors
 from smcdsl.compiler.refinement import distinct
-from smcdsl.compiler.regex import Tree
+from smcdsl.program.regular import Tree
 
 
 @dataclass(frozen=True)

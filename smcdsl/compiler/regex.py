@@ -18,15 +18,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Literal
 
-from smcdsl.compiler.unicode_classes import (
-    EVERYTHING,
-    NEWLINE,
-    Ranges,
-    complement,
-    ignoring_case,
-    matched_by,
-    normalize,
-)
+from smcdsl.compiler.unicode_classes import EVERYTHING, NEWLINE, complement, ignoring_case, matched_by, normalize
+from smcdsl.program.regular import Characters, Choice, Ranges, Repetition, Sequence, Tree
 
 AnchorKind = Literal["text start", "line start", "text end", "line end", "last line end"]
 
@@ -37,41 +30,6 @@ class RegexError(ValueError):
     def __init__(self, message: str, start: int, end: int, kind: str = "syntax") -> None:
         super().__init__(message)
         self.message, self.start, self.end, self.kind = message, start, end, kind
-
-
-@dataclass(frozen=True, slots=True)
-class Tree:
-    """Base of the tree."""
-
-
-@dataclass(frozen=True, slots=True)
-class Characters(Tree):
-    """One character of a set."""
-
-    ranges: Ranges
-
-
-@dataclass(frozen=True, slots=True)
-class Sequence(Tree):
-    """One after the other."""
-
-    items: tuple[Tree, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Choice(Tree):
-    """Any of them; none of them if empty."""
-
-    items: tuple[Tree, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Repetition(Tree):
-    """From `least` to `most` times; `most` None is without end."""
-
-    item: Tree
-    least: int
-    most: int | None
 
 
 @dataclass(frozen=True, slots=True)

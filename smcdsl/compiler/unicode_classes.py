@@ -1,8 +1,7 @@
 """Sets of code points: what a character class matches, and the bytes that spell it.
 
-A set is a sorted tuple of inclusive ranges without overlap. Surrogates are never members: the texts of
-the language are valid UTF-8. What a class matches is asked of Python's own `re`, so that the answer is
-the one of the Python that runs, for every version of Unicode.
+Surrogates are never members: the texts of the language are valid UTF-8. What a class matches is asked of
+Python's own `re`, so that the answer is the one of the Python that runs, for every version of Unicode.
 """
 
 from __future__ import annotations
@@ -14,8 +13,7 @@ from functools import lru_cache
 
 import numpy as np
 
-LAST_CODE_POINT = 0x10FFFF
-Ranges = tuple[tuple[int, int], ...]
+from smcdsl.program.regular import LAST_CODE_POINT, Ranges, all_but, merged
 
 EVERYTHING: Ranges = ((0, 0xD7FF), (0xE000, LAST_CODE_POINT))
 NEWLINE: Ranges = ((10, 10),)
@@ -23,13 +21,7 @@ NEWLINE: Ranges = ((10, 10),)
 
 def normalize(ranges: Iterable[tuple[int, int]]) -> Ranges:
     """Sort, merge, and drop surrogates."""
-    merged: list[tuple[int, int]] = []
-    for low, high in sorted(ranges):
-        if merged and low <= merged[-1][1] + 1:
-            merged[-1] = (merged[-1][0], max(high, merged[-1][1]))
-        else:
-            merged.append((low, high))
-    return _without_surrogates(merged)
+    return _without_surrogates(merged(ranges))
 
 
 def _without_surrogates(ranges: Iterable[tuple[int, int]]) -> Ranges:
@@ -47,14 +39,7 @@ def _without_surrogates(ranges: Iterable[tuple[int, int]]) -> Ranges:
 
 def complement(ranges: Ranges) -> Ranges:
     """All code points that are not in the set."""
-    gaps, next_free = [], 0
-    for low, high in ranges:
-        if low > next_free:
-            gaps.append((next_free, low - 1))
-        next_free = high + 1
-    if next_free <= LAST_CODE_POINT:
-        gaps.append((next_free, LAST_CODE_POINT))
-    return _without_surrogates(gaps)
+    return _without_surrogates(all_but(ranges))
 
 
 def difference(left: Ranges, right: Ranges) -> Ranges:

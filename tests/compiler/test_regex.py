@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from smcdsl.compiler.dfa import TooLarge, is_empty, pattern_dfa, search_dfa, shortest, texts
 from smcdsl.compiler.regex import RegexError, parse
-from smcdsl.compiler.unicode_classes import LAST_CODE_POINT, complement, contains, normalize, utf8_nodes
+from smcdsl.compiler.unicode_classes import complement, contains, normalize, utf8_nodes
+from smcdsl.program.regular import LAST_CODE_POINT
 
 # Characters that differ in ways patterns can see: case with odd partners, digits, spaces, bytes per character.
 ALPHABET = "abkKsSſK\u212aßẞiIİıµμÅåÅ\u0345ιΙ\u1fbe09٠ \n\r\t\x85\u2028_-.é日𝒜𐐀𐐨]^\\"

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from smcdsl.notations.json_schema.regexes import Character, Choice, Edge, Ranges, Repetition, Sequence, Tree
+from smcdsl.notations.json_schema.regexes import Edge
+from smcdsl.program.regular import Characters, Choice, Ranges, Repetition, Sequence, Tree
 
 
 def size(tree: Tree) -> int:
@@ -94,7 +95,7 @@ class Matcher:
                 return self._add_repetition(item, least, most, start)
         end = self._state()
         match tree:
-            case Character(ranges):
+            case Characters(ranges):
                 self.steps[start].append((ranges, end))
             case Edge(at_start):
                 self.edges[start].append((at_start, end))

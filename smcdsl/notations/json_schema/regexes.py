@@ -11,47 +11,21 @@ import unicodedata
 from dataclasses import dataclass
 from functools import lru_cache
 
-LAST = 0x10FFFF
-Ranges = tuple[tuple[int, int], ...]
+from smcdsl.program.regular import (
+    LAST_CODE_POINT,
+    Characters,
+    Choice,
+    Ranges,
+    Repetition,
+    Sequence,
+    Tree,
+    all_but,
+    merged,
+)
 
 
 class PatternError(ValueError):
     """A pattern that is not valid, or needs what no automaton does."""
-
-
-@dataclass(frozen=True, slots=True)
-class Tree:
-    """Base of the tree."""
-
-
-@dataclass(frozen=True, slots=True)
-class Character(Tree):
-    """One code point of a set."""
-
-    ranges: Ranges
-
-
-@dataclass(frozen=True, slots=True)
-class Sequence(Tree):
-    """One after the other."""
-
-    items: tuple[Tree, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Choice(Tree):
-    """Any of them."""
-
-    items: tuple[Tree, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Repetition(Tree):
-    """From `least` to `most` times; `most` None is without end."""
-
-    item: Tree
-    least: int
-    most: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,31 +35,11 @@ class Edge(Tree):
     at_start: bool
 
 
-def _normal(ranges: list[tuple[int, int]]) -> Ranges:
-    merged: list[tuple[int, int]] = []
-    for low, high in sorted(ranges):
-        if merged and low <= merged[-1][1] + 1:
-            merged[-1] = (merged[-1][0], max(high, merged[-1][1]))
-        else:
-            merged.append((low, high))
-    return tuple(merged)
-
-
-def _without(ranges: Ranges) -> Ranges:
-    """The complement."""
-    gaps, following = [], 0
-    for low, high in ranges:
-        if low > following:
-            gaps.append((following, low - 1))
-        following = high + 1
-    return (*gaps, (following, LAST)) if following <= LAST else tuple(gaps)
-
-
 DIGITS: Ranges = ((0x30, 0x39),)
 WORD: Ranges = ((0x30, 0x39), (0x41, 0x5A), (0x5F, 0x5F), (0x61, 0x7A))
 LINE_ENDS: Ranges = ((0x0A, 0x0A), (0x0D, 0x0D), (0x2028, 0x2029))
 _SPACES = [(9, 13), (0x20, 0x20), (0xA0, 0xA0), (0x1680, 0x1680), (0x2000, 0x200A), (0x2028, 0x2029)]
-SPACE: Ranges = _normal([*_SPACES, (0x202F, 0x202F), (0x205F, 0x205F), (0x3000, 0x3000), (0xFEFF, 0xFEFF)])
+SPACE: Ranges = merged([*_SPACES, (0x202F, 0x202F), (0x205F, 0x205F), (0x3000, 0x3000), (0xFEFF, 0xFEFF)])
 _CLASSES = {"d": DIGITS, "w": WORD, "s": SPACE}
 _CONTROLS = {"t": 9, "n": 10, "v": 11, "f": 12, "r": 13}
 _LONG_NAMES = {
@@ -115,7 +69,7 @@ def _property(name: str) -> Ranges:
     value = _LONG_NAMES.get(value, value)
     if value not in _CATEGORIES and value not in {category[0] for category in _CATEGORIES}:
         raise PatternError(f"`\\p{{{name}}}` is not a general category of Unicode")
-    return _normal([(c, c) for c in range(LAST + 1) if unicodedata.category(chr(c)).startswith(value)])
+    return merged([(c, c) for c in range(LAST_CODE_POINT + 1) if unicodedata.category(chr(c)).startswith(value)])
 
 
 @lru_cache(maxsize=1024)
@@ -189,16 +143,16 @@ class _Parser:
             case "(":
                 return self.group()
             case "[":
-                return Character(self.bracket())
+                return Characters(self.bracket())
             case ".":
-                return Character(_without(LINE_ENDS))
+                return Characters(all_but(LINE_ENDS))
             case "^" | "$":
                 return Edge(character == "^")
             case "\\":
-                return Character(self.escape(in_class=False))
+                return Characters(self.escape(in_class=False))
             case "*" | "+" | "?":
                 raise PatternError(f"`{character}` repeats nothing")
-        return Character(((ord(character), ord(character)),))
+        return Characters(((ord(character), ord(character)),))
 
     def group(self) -> Tree:
         if self.took("?"):
@@ -231,8 +185,8 @@ class _Parser:
                     raise PatternError("a range is out of order")
                 first = ((first[0][0], last[0][0]),)
             members += first
-        ranges = _normal(members)
-        return _without(ranges) if negated else ranges
+        ranges = merged(members)
+        return all_but(ranges) if negated else ranges
 
     def member(self) -> Ranges:
         if self.place >= len(self.text):
@@ -250,10 +204,10 @@ class _Parser:
         self.place += 1
         if letter.lower() in _CLASSES:
             ranges = _CLASSES[letter.lower()]
-            return _without(ranges) if letter.isupper() else ranges
+            return all_but(ranges) if letter.isupper() else ranges
         if letter in "pP":
             ranges = self.unicode_property()
-            return _without(ranges) if letter == "P" else ranges
+            return all_but(ranges) if letter == "P" else ranges
         if letter == "b" and in_class:
             return ((8, 8),)
         if letter in "bB":
@@ -305,7 +259,7 @@ class _Parser:
         if len(digits) != count or not digits or any(c not in "0123456789abcdefABCDEF" for c in digits):
             raise PatternError("an escape needs hexadecimal digits")
         self.place += count + len(closing)
-        if int(digits, 16) > LAST:
+        if int(digits, 16) > LAST_CODE_POINT:
             raise PatternError("an escape names no code point")
         return int(digits, 16)
 
@@ -325,13 +279,13 @@ def _one(code: int) -> str:
 
 
 _SHORT = {0x22: '"', 0x5C: "\\\\", 8: "b", 9: "t", 10: "n", 12: "f", 13: "r"}
-_ESCAPED: Ranges = _normal([(0, 0x1F), (0x22, 0x22), (0x5C, 0x5C)])
+_ESCAPED: Ranges = merged([(0, 0x1F), (0x22, 0x22), (0x5C, 0x5C)])
 
 
 @lru_cache(maxsize=4096)
 def json_character(ranges: Ranges) -> str:
     """The pattern of a character's one spelling in JSON: itself, or the shortest escape if it needs one."""
-    plain = _normal([r for part in ranges for r in _clipped(part)])
+    plain = merged([r for part in ranges for r in _clipped(part)])
     members = [c for low, high in ranges for c in range(low, min(high, 0x5C) + 1) if c in _SHORT or c < 0x20]
     options = [_class(plain)] if plain else []
     short = "".join(_SHORT[c] for c in members if c in _SHORT)
@@ -348,17 +302,17 @@ def json_character(ranges: Ranges) -> str:
 def _clipped(part: tuple[int, int]) -> list[tuple[int, int]]:
     """The parts of a range that need no escape."""
     low, high = part
-    gaps = _without(_ESCAPED)
+    gaps = all_but(_ESCAPED)
     return [(max(low, a), min(high, b)) for a, b in gaps if max(low, a) <= min(high, b)]
 
 
-ANY_CHARACTER = Character(((0, LAST),))
+ANY_CHARACTER = Characters(((0, LAST_CODE_POINT),))
 ANYTHING = Repetition(ANY_CHARACTER, 0, None)
 
 
 def _written(tree: Tree) -> str:
     match tree:
-        case Character(ranges):
+        case Characters(ranges):
             return json_character(ranges)
         case Sequence(items):
             return "".join(f"(?:{_written(item)})" if isinstance(item, Choice) else _written(item) for item in items)

@@ -28,6 +28,7 @@ from smcdsl.program.grammar import (
     LiteralText,
     Pattern,
 )
+from smcdsl.program.regular import Tree
 
 LONGEST = 2_000
 """No automaton counts further than this many characters."""
@@ -66,7 +67,7 @@ def _matcher(kind: str, source: str) -> Matcher:
     return Matcher(tree_of(kind, source))
 
 
-def tree_of(kind: str, source: str) -> regexes.Tree:
+def tree_of(kind: str, source: str) -> Tree:
     """The pattern that `pattern` or `format` names. Raises PatternError."""
     return regexes.parse(FORMATS[source] if kind == "format" else source)
 
