@@ -23,6 +23,7 @@ from smcdsl.automaton.forcing import Forcing
 from smcdsl.automaton.layout import STATES
 from smcdsl.automaton.limits import TokenLimit
 from smcdsl.automaton.machine import Held, Machine
+from smcdsl.automaton.mistakes import cannot_spell
 from smcdsl.automaton.recognizers import Hypothesis, ParsedRecognizer, RegularRecognizer
 from smcdsl.automaton.sites import Site, SiteFinder
 from smcdsl.automaton.tables import AutomatonTables
@@ -329,15 +330,3 @@ class TokenAutomaton:
         tables = self.tables.regular or self.tables.lexer
         assert tables is not None
         return {*np.flatnonzero(tables.next_state.any(axis=0)).tolist(), *(self.following or b"")}
-
-
-def cannot_spell(missing: bytes, most: int | None) -> Diagnostic:
-    """E0410: the tokens of the model cannot make any text of the grammar, or not so few of them."""
-    shown = ", ".join(repr(chr(byte)) if 32 <= byte < 127 else f"byte 0x{byte:02x}" for byte in missing[:8])
-    limit = "" if most is None else f" in {most} tokens"
-    return Diagnostic(
-        "E0410",
-        f"the model's vocabulary cannot spell any text of this grammar{limit}",
-        facts=(f"no token contains {shown}",) if missing else (),
-        help="use a model with single-byte tokens, or a grammar over the texts that its tokens spell",
-    )

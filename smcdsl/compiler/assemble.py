@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from smcdsl.automaton.mistakes import cannot_spell
 from smcdsl.automaton.tables import (
     FORMAT,
     AutomatonTables,
@@ -52,8 +53,9 @@ from smcdsl.compiler.obligations import with_trapped
 from smcdsl.compiler.product import intersect_rules, without_restrictions
 from smcdsl.compiler.separation import adjacent_terminals, ends_before, is_separable
 from smcdsl.compiler.site_rules import Automata, SiteRules
+from smcdsl.compiler.spelling import Spelling
 from smcdsl.compiler.trie import build_trie
-from smcdsl.errors import CompileError
+from smcdsl.errors import CompileError, Diagnostic
 from smcdsl.program.grammar import (
     Condition,
     Difference,
@@ -97,7 +99,7 @@ def compile_grammar(
         return known
     if not checked and (problems := check_grammar(grammar)):
         raise CompileError(problems)
-    tables = _Assembly(grammar, vocabulary, trie, state_limit, fingerprint).tables()
+    tables = _Assembly(grammar, vocabulary, trie, state_limit, fingerprint, Spelling(trie)).tables()
     if path is not None:
         save_tables(tables, path)
     return tables
@@ -153,6 +155,7 @@ class _Assembly:
     trie: TrieTables
     state_limit: int
     fingerprint: str
+    spelling: Spelling
 
     def tables(self) -> AutomatonTables:
         try:
@@ -190,13 +193,14 @@ class _Assembly:
         if grammar.lexing != "scannerless":
             return None
         try:
-            return from_expression(grammar.rules[grammar.start], grammar.rules, self.state_limit)
+            whole = from_expression(grammar.rules[grammar.start], grammar.rules, self.state_limit)
+            return self.spelling.spelled(whole)
         except (NotRegular, TooLarge):
             return None
 
     def _regular_tables(self, whole: Whole, dfa: Dfa) -> AutomatonTables:
         if is_empty(dfa):
-            raise CompileError(mistakes.empty(self.grammar.span, ""))
+            raise CompileError(self._empty())
         return self._common(whole, regular=RegularTables(dfa.next_state, dfa.accepting))
 
     def _parsed_tables(self, whole: Whole, filters: Dfa | None) -> AutomatonTables:
@@ -208,10 +212,10 @@ class _Assembly:
                 plain, filters = intersect_rules(plain, filters, _PRODUCT_RULES), None
             except (TooLarge, NotRegular):
                 plain = without_restrictions(whole.grammar)
-        forms = FormBuilder(self.state_limit).build(plain)
+        forms = FormBuilder(self.state_limit, self.spelling).build(plain)
         parsed = _Parsed(forms, plain, self.state_limit)
         if parsed.is_empty:
-            raise CompileError(mistakes.empty(self.grammar.span, ""))
+            raise CompileError(self._empty())
         return self._common(
             whole,
             lexer=parsed.lexer,
@@ -223,6 +227,16 @@ class _Assembly:
             parser_tells_sites=parsed.deterministic and plain.lexing != "scannerless",
             forms=forms,
         )
+
+    def _empty(self) -> Diagnostic:
+        """Why there is no text: would there be one if all bytes could be written?"""
+        if self.spelling.missing:
+            try:
+                replace(self, spelling=Spelling()).tables()
+            except CompileError as error:
+                return error.diagnostics[0]
+            return cannot_spell(bytes(sorted(self.spelling.missing)), None)
+        return mistakes.empty(self.grammar.span, "")
 
     def _common(
         self,
@@ -391,6 +405,7 @@ class _Parsed:
         """Terminals that some lexeme can be: under longest match a terminal may never win."""
         forms = self.forms
         usable = set(range(len(forms.grammar.terminals)))
+        usable -= {terminal.number for terminal in forms.lexical if len(terminal.dfa) == 1}
         for mode, exclusive in enumerate(forms.exclusive):
             if exclusive and not forms.contextual[mode]:
                 members = frozenset(t for t, m in self.modes.items() if m == mode)

@@ -16,6 +16,7 @@ from smcdsl.compiler.bnf import ContextFree, Production, Rhs
 from smcdsl.compiler.dfa import Dfa, difference, from_bytes, from_expression
 from smcdsl.compiler.lexer import LexicalTerminal
 from smcdsl.compiler.nfa import TooLarge
+from smcdsl.compiler.spelling import Spelling
 from smcdsl.errors import CompileError
 from smcdsl.program.grammar import (
     Alternatives,
@@ -83,6 +84,7 @@ class FormBuilder:
     """Collects terminals, nonterminals and productions."""
 
     state_limit: int
+    spelling: Spelling = field(default_factory=Spelling)
     terminals: list[str] = field(default_factory=list)
     nonterminals: list[str] = field(default_factory=list)
     productions: dict[Production, None] = field(default_factory=dict)
@@ -242,7 +244,8 @@ class FormBuilder:
         key = (scope.prefix, "terminal", name)
         if key not in self._known:
             terminal = scope.grammar.terminals[name]
-            dfa = _without_empty(from_expression(terminal.definition, _definitions(scope.grammar), self.state_limit))
+            whole = from_expression(terminal.definition, _definitions(scope.grammar), self.state_limit)
+            dfa = _without_empty(self.spelling.spelled(whole))
             number = self._known[key] = self._new_terminal(scope.prefix + name)
             self.lexical.append(LexicalTerminal(number, dfa, scope.mode, terminal.priority, terminal.order))
         return self._known[key]
@@ -257,7 +260,7 @@ class FormBuilder:
     def _regular(self, scope: _Scope, expression: GrammarExpression) -> list[Rhs]:
         """A regular part as a terminal; the empty text, if in it, as an alternative of its own."""
         key = (scope.prefix, "regular", expression)
-        dfa = from_expression(expression, scope.grammar.rules, self.state_limit)
+        dfa = self.spelling.spelled(from_expression(expression, scope.grammar.rules, self.state_limit))
         text = _without_empty(dfa)
         found: list[Rhs] = []
         if len(text) > 1:

@@ -189,6 +189,28 @@ def test_a_vocabulary_that_cannot_spell_the_grammar_is_refused():
     assert code_of(LEXED, small_vocabulary([b"1", b"+"])) == "E0410"
 
 
+def test_texts_that_no_tokens_spell_are_taken_out_when_compiling():
+    lacking = small_vocabulary([bytes([byte]) for byte in range(256) if byte != 0xF1])
+    for grammar in (
+        regular('"[^"]*"'),
+        Grammar("n", "start", {"start": Alternatives((*NESTED.items, Pattern('"[^"]*"')))}),
+        load_lark("start: TEXT+\nTEXT: /'[^']*'/\n", name="t", start="start"),
+    ):
+        tables = compile_grammar(grammar, lacking)
+        automaton = tables.regular or tables.lexer
+        assert not automaton.next_state[:, 0xF1].any()
+        assert automaton.next_state[:, 0xF0].any()
+        assert TokenAutomaton(tables, None).sizes()["undecided"] == 0
+
+
+def test_whether_tokens_or_the_grammar_leave_no_text():
+    abc = small_vocabulary([b"a", b"b"])
+    restricted = regular("ab|abc", conditions=(Limit("chars", 3, 3),))
+    assert code_of(restricted, abc) == "E0410"
+    assert code_of(regular("ab|abc", conditions=(Limit("chars", 4, 4),)), abc) == "E0403"
+    assert code_of(LEXED, small_vocabulary([b"+", b" "])) == "E0410"
+
+
 def test_restrictions_inside_a_recursion_are_compiled():
     word = Difference(Pattern("[a-c]+"), LiteralText("abc"))
     inner = Restricted(Reference(("nested",)), (Limit("chars", 0, 5),))
