@@ -204,10 +204,12 @@ def _finishes(expression: GrammarExpression, finishing: set[str]) -> bool:
     return all(_finishes(part, finishing) for part in children(expression))
 
 
-def too_large(grammar: Grammar, limit: int = DEFAULT_STATE_LIMIT, effort: int = ANALYSIS_LIMIT) -> Diagnostic:
+def too_large(
+    grammar: Grammar, limit: int = DEFAULT_STATE_LIMIT, effort: int = ANALYSIS_LIMIT, *, is_work: bool = False
+) -> Diagnostic:
     """E0409 for a grammar that passed `limit` states: its largest rule or terminal, and what makes it so.
 
-    Rules are measured up to `effort` states.
+    Rules are measured up to `effort` states. With `is_work` the limit was one of work, not of states.
     """
     effort = min(effort, limit)
     sizes: dict[str, int | None] = {}
@@ -228,7 +230,7 @@ def too_large(grammar: Grammar, limit: int = DEFAULT_STATE_LIMIT, effort: int = 
     inner = [name for name in past if not any(r.name in past for r in references(bodies[name]))]
     worst = inner[0] if inner else max(sizes, key=lambda name: sizes[name] or 0, default="")
     reason = _largest_count(bodies[worst]) if worst else ""
-    return mistakes.too_large(grammar.span, limit, worst, sizes.get(worst), effort, reason)
+    return mistakes.too_large(grammar.span, limit, worst, sizes.get(worst), effort, reason, is_work=is_work)
 
 
 def _definitions(terminals: Iterable[Terminal]) -> dict[str, GrammarExpression]:

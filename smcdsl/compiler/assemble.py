@@ -167,7 +167,8 @@ class _Assembly:
             return self._parsed_tables(whole, filters)
         except TooLarge as error:
             # Automata on the way may be larger than finished ones; what was allowed is what the reader knows.
-            raise CompileError(too_large(self.grammar, min(error.limit, self.state_limit))) from error
+            limit = min(error.limit, self.state_limit)
+            raise CompileError(too_large(self.grammar, limit, is_work=error.is_work)) from error
         except NotContextFree as error:
             raise CompileError(mistakes.restricted_library(error.expression.span, self.grammar.span)) from error
         except NotRegular as error:

@@ -183,7 +183,7 @@ def _remembered(maxsize: int) -> Callable[[Callable[Arguments, Dfa]], Callable[A
         def known(*args: Arguments.args, **kwargs: Arguments.kwargs) -> Dfa:
             found = outcome(*args, **kwargs)  # type: ignore[arg-type]
             if isinstance(found, TooLarge):
-                raise TooLarge(found.limit, found.culprit)
+                raise TooLarge(found.limit, found.culprit, is_work=found.is_work)
             return found
 
         return known

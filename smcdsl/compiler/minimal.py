@@ -185,7 +185,7 @@ class _Subsets:
             number = self.numbers[subset] = len(self.subsets)
             self.effort -= len(subset)
             if number > self.limit or self.effort < 0:
-                raise TooLarge(self.limit)
+                raise TooLarge(self.limit, is_work=number <= self.limit)
             self.subsets.append(subset)
         self.by_targets[targets] = number
         return number
@@ -209,7 +209,7 @@ class _Subsets:
                     agenda.append(target)
         self.effort -= len(seen)
         if self.effort < 0:
-            raise TooLarge(self.limit)
+            raise TooLarge(self.limit, is_work=True)
         closure = self.closures[state] = frozenset(useful)
         return closure
 

@@ -118,7 +118,9 @@ def special_token(name: str, span: Span | None) -> Diagnostic:
     )
 
 
-def too_large(span: Span | None, limit: int, rule: str, size: int | None, effort: int, reason: str) -> Diagnostic:
+def too_large(
+    span: Span | None, limit: int, rule: str, size: int | None, effort: int, reason: str, *, is_work: bool
+) -> Diagnostic:
     """E0409: more automaton states than allowed.
 
     Args:
@@ -128,16 +130,22 @@ def too_large(span: Span | None, limit: int, rule: str, size: int | None, effort
         size: how many it has; None if more than `effort`.
         effort: where counting stopped.
         reason: the part of the rule that is to blame, or empty.
+        is_work: whether the work that the limit allows ran out before the states did.
     """
     notes: tuple[str, ...] = ()
     if rule:
         states = f"more than {effort:,}" if size is None else f"{size:,}"
-        notes = (f"rule `{rule}` alone has {states} states" + (f", because of `{reason}`" if reason else ""),)
+        alone = f"`{rule}` alone takes too much" if is_work and size is None else f"`{rule}` alone has {states} states"
+        notes = (f"rule {alone}" + (f", because of `{reason}`" if reason else ""),)
+    headline, stopped = "this grammar is too large to compile", f"stopped at {limit:,} automaton states, the limit"
+    if is_work:
+        headline = "this grammar takes too much work to compile"
+        stopped = f"stopped after the work that the limit of {limit:,} automaton states allows"
     drop = f"lower or drop `{reason}` there" if reason else "make the grammar smaller"
     return Diagnostic(
         "E0409",
-        "this grammar is too large to compile",
-        _at(span, f"stopped at {limit:,} automaton states, the limit"),
+        headline,
+        _at(span, stopped),
         notes=notes,
         help=f"{drop}, or raise the limit with `--state-limit`",
     )

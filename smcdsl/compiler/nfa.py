@@ -18,11 +18,15 @@ ANY_BYTE = (1 << 256) - 1
 
 
 class TooLarge(Exception):
-    """An automaton grew past its limit of states; `culprit` names the rule or part, if known."""
+    """An automaton grew past its limit of states; `culprit` names the rule or part, if known.
 
-    def __init__(self, limit: int, culprit: str = "") -> None:
-        super().__init__(f"more than {limit:,} automaton states" + (f" in {culprit}" if culprit else ""))
-        self.limit, self.culprit = limit, culprit
+    With `is_work` what ran out is the work that so many states are allowed, with fewer states made.
+    """
+
+    def __init__(self, limit: int, culprit: str = "", *, is_work: bool = False) -> None:
+        much = f"the work of {limit:,} automaton states" if is_work else f"{limit:,} automaton states"
+        super().__init__(f"more than {much}" + (f" in {culprit}" if culprit else ""))
+        self.limit, self.culprit, self.is_work = limit, culprit, is_work
 
 
 @dataclass
