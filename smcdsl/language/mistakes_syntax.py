@@ -374,8 +374,9 @@ def bad_literal(span: Span, headline: str, label: str = "") -> Diagnostic:
 
 
 def too_deep(span: Span) -> Diagnostic:
-    """Nesting beyond what the parser follows."""
-    return Diagnostic("E0122", "this is nested too deeply", (_primary(span, "more brackets than can be followed"),))
+    """Nesting beyond what can be followed; `span` is what is innermost."""
+    message, label = "this is nested too deeply", "too many brackets or operators are open here"
+    return Diagnostic("E0122", message, (_primary(span, label),), help="name a part with `let`, or make it a rule")
 
 
 # ---- E0111, E0112: everything else

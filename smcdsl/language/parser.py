@@ -14,6 +14,8 @@ from __future__ import annotations
 
 import re
 
+from lark import Token
+
 from smcdsl import __version__
 from smcdsl.errors import Diagnostic, Source, Span
 from smcdsl.language.build_expressions import ExpressionBuilder, Node
@@ -50,11 +52,26 @@ def parse(source: Source) -> tuple[SyntaxTree | None, list[Diagnostic]]:
     diagnostics += recovery.structural
     tree = None
     if root is not None:
+        read = [(root, 0)]
         try:
-            tree = _build(source, root, reader, diagnostics, broken)
+            tree = _build(source, root, reader, diagnostics, broken, read)
         except RecursionError:
-            diagnostics.append(too_deep(Span(source, 0, len(source.line(1)))))
+            diagnostics.append(too_deep(_innermost(source, read)))
     return tree, in_order(diagnostics)
+
+
+def _innermost(source: Source, read: list[tuple[Node, int]]) -> Span:
+    """The token with the most nodes around it, of several texts' trees with the offsets of the texts."""
+    deepest, place = -1, Span(source, 0, 0)
+    agenda: list[tuple[Node | Token, int, int]] = [(root, base, 0) for root, base in read]
+    while agenda:
+        node, base, depth = agenda.pop()
+        if isinstance(node, Token):
+            if depth > deepest and node.start_pos is not None and node.end_pos is not None:
+                deepest, place = depth, Span(source, base + node.start_pos, base + node.end_pos)
+        else:
+            agenda += [(child, base, depth + 1) for child in node.children if child is not None]
+    return place
 
 
 def in_order(diagnostics: list[Diagnostic]) -> list[Diagnostic]:
@@ -62,13 +79,23 @@ def in_order(diagnostics: list[Diagnostic]) -> list[Diagnostic]:
     return sorted(diagnostics, key=lambda diagnostic: diagnostic.primary.start if diagnostic.primary else 0)
 
 
-def _build(source: Source, root: Node, reader: Reader, diagnostics: list[Diagnostic], broken: list[Span]) -> SyntaxTree:
+def _build(
+    source: Source,
+    root: Node,
+    reader: Reader,
+    diagnostics: list[Diagnostic],
+    broken: list[Span],
+    read: list[tuple[Node, int]],
+) -> SyntaxTree:
+    """The tree of a file; the nodes of what stands in its quotes are added to `read`, with where they begin."""
+
     def read_fragment(start: int, end: int, symbol: str) -> tuple[Node, ExpressionBuilder] | None:
         fragment = Reader(source, start, end, symbol, [], diagnostics, broken)
         node = fragment.read(Recovery().recover)
         if node is None:
             broken.append(Span(source, start, end))
             return None
+        read.append((node, start))
         return node, ExpressionBuilder(source, start, diagnostics)
 
     comments = tuple(

@@ -354,8 +354,21 @@ def test_one_wrong_statement_gives_one_message(statement: str, code: str, marked
     check_mistake(PROGRAM.format(statement), code, marked)
 
 
-def test_a_statement_nested_too_deeply_is_a_mistake() -> None:
-    assert [d.code for d in mistakes(PROGRAM.format("require " + "not " * 5_000 + "a"))] == ["E0122"]
+@pytest.mark.parametrize(
+    ("statement", "marked"),
+    [
+        ("require " + "not " * 5_000 + "deep", "deep"),
+        ("require a\n  require " + "f(" * 3_000 + "deep" + ")" * 3_000, "deep"),
+        ('text "[[x: ' + "(y " * 3_000 + "deep" + ")" * 3_000 + ']]"', "deep"),
+        ('text "{{ ' + "-" * 3_000 + 'deep }}"', "deep"),
+    ],
+)
+def test_a_statement_nested_too_deeply_is_a_mistake_at_its_innermost_part(statement: str, marked: str) -> None:
+    text = PROGRAM.format(statement)
+    (found,) = mistakes(text)
+    assert found.code == "E0122"
+    assert found.primary is not None
+    assert (found.primary.text, found.primary.start) == (marked, text.index(marked))
 
 
 @pytest.mark.parametrize(("text", "code", "marked"), DECLARATIONS)
