@@ -5,13 +5,15 @@ from __future__ import annotations
 import os
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import RLock
 from typing import TYPE_CHECKING, Any
 
 from smcdsl.cache import cache_dir
+from smcdsl.errors import CompileError, Label, Span
 from smcdsl.program.grammar import Grammar
 from smcdsl.program.program import Program
 from smcdsl.vocabulary import Vocabulary
@@ -69,13 +71,16 @@ class HoleAutomata:
         grammar = bind_hole(self._program, hole, inputs)
         known = self._tables.get(id(grammar))
         if known is None or known[0] is not grammar:
-            known = (grammar, self._compile(hole, grammar, began))
+            with _placed(grammar.span):
+                known = (grammar, self._compile(hole, grammar, began))
             self._tables[id(grammar)] = known
         key = (known[1].fingerprint, following)
         with _lock:
             automaton = _automata.get(key)
             if automaton is None:
-                automaton = _automata[key] = TokenAutomaton(known[1], following, cache_dir())
+                with _placed(grammar.span):
+                    automaton = TokenAutomaton(known[1], following, cache_dir())
+                _automata[key] = automaton
                 if len(_automata) > _KEPT:
                     _automata.popitem(last=False)
             _automata.move_to_end(key)
@@ -116,6 +121,18 @@ class HoleAutomata:
             cached = not kept.isdisjoint(before)
             self._told(Compiled(declared.name, num_states(tables), time.perf_counter() - began, cached))
         return tables
+
+
+@contextmanager
+def _placed(span: Span | None) -> Iterator[None]:
+    """Put mistakes without a place at that of the grammar."""
+    try:
+        yield
+    except CompileError as error:
+        if span is None:
+            raise
+        here = (Label(span, primary=True),)
+        raise CompileError([replace(each, labels=each.labels or here) for each in error.diagnostics]) from error
 
 
 def _stored(folder: Path) -> set[tuple[str, int]]:
