@@ -30,9 +30,10 @@ CATALOGUE = (
     "E0101 E0102 E0103 E0104 E0105 E0106 E0107 E0108 E0109 E0110 E0201 E0202 E0203 E0204 E0205 E0206 E0207 E0209 "
     "E0301 E0302 E0303 E0304 E0305 E0306 E0401 E0402 E0403 E0404 E0405 E0406 E0407 W0408 E0409 E0501 W0502 E0503 "
     "E0504 W0505 E0506 E0601 E0602 W0603 E0604 E0605 E0606 E0607 E0701 E0702 E0703 E0704 W0705 E0706 "
-    "W0208 W0410 W0411 W0507 W0608 W0707"
+    "W0208 W0410 W0411 W0507 W0608 W0707 "
+    "E0122 E0412 E0413 E0414 E0415"
 ).split()
-"""The codes of the language reference, 3.2, that a program's text can have."""
+"""The codes of the language reference, 3.2, that a program's text can have, and some of files that it names."""
 
 
 def check(path: Path, *, pedantic: bool = False) -> tuple[Program | None, list[Diagnostic]]:
