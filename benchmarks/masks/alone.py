@@ -136,7 +136,9 @@ def _openers(name: str, language: str, vocabulary: Vocabulary, cache: Path, made
 
     every = schemas() if language == NAME else ()
     if name == "smcdsl":
-        readers: list[Callable[[], Any]] = [schema.grammar for schema in every] or [partial(grammar_of, language)]
+        readers: list[Callable[[], Any]] = [schema.grammar for schema in every] or [
+            partial(grammar_of, language, cache=cache)
+        ]
         return [partial(_opened, Smcdsl, read, vocabulary, cache) for read in readers]
     kind: Any = {"llguidance": Llguidance, "xgrammar": Xgrammar}[name]
     readers = [partial(kind.of_schema, schema.text) for schema in every] or [partial(kind.of_language, language)]

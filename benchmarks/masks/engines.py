@@ -22,8 +22,10 @@ from numpy.typing import NDArray
 from benchmarks.masks.corpora import INDENTED, STARTS, ebnf_text, grammar_text
 from smcdsl.automaton.automaton import DEAD, TokenAutomaton
 from smcdsl.compiler.assemble import compile_grammar, vocabulary_trie
+from smcdsl.library.grammar_cache import read_lark
 from smcdsl.notations.lark import load_lark
 from smcdsl.program.grammar import Grammar
+from smcdsl.program.references import GrammarFile
 from smcdsl.vocabulary import Vocabulary
 
 PEERS = ("llguidance", "xgrammar")
@@ -68,12 +70,15 @@ def wait_for_blocks(automaton: TokenAutomaton) -> None:
     automaton._machine.blocks.wait()
 
 
-def grammar_of(language: str, lexing: str = "") -> Grammar:
-    """This project's grammar of a language; `lexing` overrides what its file declares."""
+def grammar_of(language: str, lexing: str = "", cache: Path | None = None) -> Grammar:
+    """This project's grammar of a language, read or from a cache; `lexing` overrides what its file declares."""
     text = grammar_text(language)
     if lexing:
         text = text.replace("lexing longest", f"lexing {lexing}")
-    return load_lark(text, name=language, start=STARTS.get(language, "start"))
+    start = STARTS.get(language, "start")
+    if cache is not None:
+        return read_lark(GrammarFile(language, text), start, cache)
+    return load_lark(text, name=language, start=start)
 
 
 class Smcdsl:
