@@ -112,20 +112,31 @@ def _packed(rows: NDArray[np.bool_], words: int) -> NDArray[np.uint64]:
     return np.packbits(padded, axis=1, bitorder="little").view(np.uint64)
 
 
+def _classes(rows: NDArray[np.uint64]) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+    """(the class of each row, the first row of each class): equal rows are one class."""
+    numbers: dict[bytes, int] = {}
+    size = rows.shape[1] * rows.itemsize
+    content = rows.tobytes()
+    keys = [content[at : at + size] for at in range(0, len(content), size)]
+    of = np.array([numbers.setdefault(key, len(numbers)) for key in keys], dtype=np.int32)
+    first = np.empty(len(numbers), dtype=np.int32)
+    first[of[::-1]] = np.arange(len(of) - 1, -1, -1)
+    return of, first
+
+
 def _set_lexer(pools: Pools, lexer: LexerTables) -> None:
     terminals = 64 * lexer.accepts.shape[1]
     accepts = _bits(lexer.accepts[lexer.accepting], terminals)
     counts = np.zeros(len(lexer.accepting) + 1, dtype=np.int32)
     counts[1:][lexer.accepting] = accepts.sum(axis=1)
     starts = np.cumsum(counts, dtype=np.int32)
-    classes, first, of = np.unique(lexer.alive, axis=0, return_index=True, return_inverse=True)
-    del classes
+    of, first = _classes(lexer.alive)
     pools.set(layout.NEXT_STATE, lexer.next_state)
     pools.set(layout.ACCEPTS_START, starts)
     pools.set(layout.ACCEPTS, np.nonzero(accepts)[1].astype(np.int32))
     pools.set(layout.ALIVE, lexer.alive)
-    pools.set(layout.ALIVE_CLASS, of.reshape(-1).astype(np.int32))
-    pools.set(layout.CLASS_STATE, first.astype(np.int32))
+    pools.set(layout.ALIVE_CLASS, of)
+    pools.set(layout.CLASS_STATE, first)
     pools.set(layout.MODE, lexer.mode)
     pools.set(layout.IS_START, lexer.is_start.astype(np.uint8))
     pools.set(layout.EXCLUSIVE, lexer.exclusive.astype(np.uint8))
@@ -137,14 +148,13 @@ def _set_lexer(pools: Pools, lexer: LexerTables) -> None:
 
 def _set_parser(pools: Pools, lexer: LexerTables, parser: ParserTables, lines: NDArray[np.int64]) -> None:
     states, terminals = parser.shift.shape
-    counts = np.diff(parser.first_reduce.astype(np.int64)).reshape(states, terminals)
-    first = parser.first_reduce[:-1].reshape(states, terminals)
-    reduces = np.concatenate([parser.reduce, [0]])[np.minimum(first, len(parser.reduce))]
-    action = np.where(counts > 0, -reduces - 1, 0)
-    action = np.where(parser.shift >= 0, parser.shift + 1, action)
-    action = np.where(counts + (parser.shift >= 0) > 1, CONFLICT, action)
+    action = parser.shift.reshape(-1) + np.int32(1)
+    counts = np.diff(parser.first_reduce)
+    cells = np.flatnonzero(counts)
+    only = -parser.reduce[parser.first_reduce[cells]] - 1
+    action[cells] = np.where((counts[cells] > 1) | (action[cells] > 0), CONFLICT, only)
     words = lexer.alive.shape[1]
-    pools.set(layout.ACTION, np.ascontiguousarray(action).astype(np.int32))
+    pools.set(layout.ACTION, action)
     _set_fields(pools, parser, _PARSER_SLOTS)
     at_once = parser.shift >= 0
     at_once[:, lines] = False  # whether a line break fits, the stack tells
@@ -169,10 +179,13 @@ def _set_borders(pools: Pools, lexer: LexerTables, parser: ParserTables, lines: 
     """What may stand between two lexemes: markers, ends, and where the next lexeme begins."""
     terminals, modes = parser.shift.shape[1], parser.start_of.shape[1]
     words = lexer.alive.shape[1]
-    shiftable = [sorted({*column} - {-1}) for column in parser.shift.T.tolist()]
+    shiftable: list[set[int]] = [set() for _ in range(terminals)]
+    shifts = parser.shift >= 0
+    for terminal, target in zip(np.nonzero(shifts)[1].tolist(), parser.shift[shifts].tolist()):
+        shiftable[terminal].add(target)
     follows = np.zeros((64 * words, words), dtype=np.uint64)
     for terminal, targets in enumerate(shiftable):
-        follows[terminal] = np.bitwise_or.reduce(parser.possible[targets], axis=0, initial=0) | lexer.ignored
+        follows[terminal] = np.bitwise_or.reduce(parser.possible[[*targets]], axis=0, initial=0) | lexer.ignored
     follows_bits = _bits(follows, 64 * words)
     ignored = _bits(lexer.ignored.reshape(1, -1), 64 * words)[0]
     # After a line break comes whatever its column brings in.

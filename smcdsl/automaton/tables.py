@@ -185,7 +185,7 @@ def read_arrays(path: Path) -> dict[str, NDArray[Any]] | None:
     if content is None:
         return None
     at = 8 + int.from_bytes(content[:8], "little")
-    described = json.loads(content[8:at])
+    described = json.loads(bytes(content[8:at]))
     arrays = {}
     for name, dtype, shape in described:
         at += len(_padding(at))

@@ -12,7 +12,6 @@ import json
 import os
 from collections.abc import Callable
 from functools import cache
-from importlib.metadata import version
 from inspect import getfile
 from pathlib import Path
 
@@ -47,9 +46,9 @@ def _read(path: Path) -> Grammar | None:
     if content is None:
         return None
     end = 8 + int.from_bytes(content[:8], "little")
-    if any(_hash(looked) != found for looked, found in json.loads(content[8:end])):
+    if any(_hash(looked) != found for looked, found in json.loads(bytes(content[8:end]))):
         return None
-    return decode(content[end:])
+    return decode(bytes(content[end:]))
 
 
 def _finder(folder: str | None, looked: Looked) -> Callable[[str | None, str], tuple[str, str]]:
@@ -84,4 +83,4 @@ def _stamp() -> tuple[str, ...]:
     from smcdsl import __version__
 
     code = b"".join(Path(file).read_bytes() for file in map(getfile, (lark, header, grammar, stored)))
-    return __version__, version("lark"), _digest(code)
+    return __version__, lark.VERSION, _digest(code)

@@ -25,6 +25,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
+import lark
 from lark.exceptions import LarkError, UnexpectedInput
 from lark.grammar import Rule
 from lark.lexer import PatternStr, TerminalDef
@@ -45,7 +46,10 @@ from smcdsl.program.grammar import (
     Terminal,
 )
 
-__all__ = ["GrammarDeclaration", "LarkHeader", "load_lark", "read_header"]
+__all__ = ["VERSION", "GrammarDeclaration", "LarkHeader", "load_lark", "read_header"]
+
+VERSION: str = lark.__version__
+"""The version of lark, which a grammar depends on as on its own text."""
 
 ImportPath = str | Path | Callable[[Any, str], tuple[Any, str]]
 

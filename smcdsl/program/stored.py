@@ -36,7 +36,7 @@ def encode(tree: Grammar) -> bytes:
     return json.dumps(writer.values, separators=(",", ":")).encode()
 
 
-def decode(content: bytes | bytearray) -> Grammar:
+def decode(content: bytes) -> Grammar:
     """The grammar that `encode` wrote, equal in every field. What it did not write has no defined result."""
     values: list[Any] = []
     names = {name: tuple(field.name for field in fields(each)) for name, each in _CLASSES.items()}
