@@ -116,6 +116,7 @@ def larger(inner: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
     looking = st.fixed_dictionaries(
         {"anyOf": st.lists(objects, min_size=1, max_size=2), "unevaluatedProperties": inner}
     ) | st.fixed_dictionaries({"allOf": st.lists(arrays, min_size=1, max_size=2), "unevaluatedItems": inner})
+    looking |= st.fixed_dictionaries({"if": objects, "unevaluatedProperties": inner})
     return objects | arrays | combined | looking
 
 
@@ -142,6 +143,47 @@ def test_values_are_judged_as_the_library_does(schema, instances):
             assert oracle.accepts(text) in (None, accepted), (text, accepted)
             found = found or accepted
         assert found == validator.is_valid(value), value
+
+
+few = st.one_of(
+    st.fixed_dictionaries({"enum": st.lists(scalars, min_size=1, max_size=4)}),
+    st.fixed_dictionaries({"type": st.just("boolean")}),
+    st.fixed_dictionaries({"type": st.just(["boolean", "null"])}),
+    st.fixed_dictionaries({"type": st.just("integer"), "minimum": st.integers(-1, 1), "maximum": st.integers(1, 3)}),
+    st.fixed_dictionaries({"enum": st.lists(scalars, min_size=1, max_size=4), "pattern": patterns}),
+)
+without_repetition = st.fixed_dictionaries(
+    {"uniqueItems": st.just(True), "items": few | st.just(False)},
+    optional={
+        "prefixItems": st.lists(few, min_size=1, max_size=2),
+        "minItems": small,
+        "maxItems": small,
+        "contains": few,
+        "minContains": st.integers(0, 2),
+        "maxContains": st.integers(1, 2),
+    },
+)
+listed = st.sampled_from([None, False, True, -1, 0, 1, 2, 3, "", "a", "b", "ab", "é"])
+
+
+@settings(max_examples=100)
+@given(without_repetition, st.lists(st.lists(listed, max_size=4), min_size=1, max_size=8))
+def test_items_with_few_values_may_be_kept_from_repeating(schema, instances):
+    validator = jsonschema.Draft202012Validator(schema)
+    drawn = [
+        each for part in (schema["items"], *schema.get("prefixItems", ())) if part for each in part.get("enum", ())
+    ]
+    instances += [drawn[:1], drawn[:2], [*drawn[:2], *drawn[:1]], [1, 1.0], [True, 1]]
+    try:
+        automaton = automaton_of(grammar_of(schema))
+    except CompileError as error:
+        (problem,) = error.diagnostics
+        assert problem.code == "E0403"
+        assert not any(map(validator.is_valid, instances))
+        return
+    for value in instances:
+        accepted = any(accepts(automaton, text) for text in some_texts(value))
+        assert accepted == validator.is_valid(value), value
 
 
 # ---- random walks
@@ -427,6 +469,13 @@ def test_an_object_with_many_optional_members_stays_small():
     ("schema", "code", "words", "marked"),
     [
         ('{"properties": {"a": {"uniqueItems": true}}}', "E0418", "`uniqueItems` at `#/properties/a`", '"uniqueItems"'),
+        ('{"items": {"type": "string"}, "uniqueItems": true}', "E0418", "`uniqueItems` at `#`", '"uniqueItems"'),
+        (
+            '{"items": {"enum": ["abcd", 0, 1, 2, 3, 4, 5, 6, 7, 8, 9]}, "uniqueItems": true}',
+            "E0418",
+            "`uniqueItems`",
+            '"uniqueItems"',
+        ),
         ('{"requierd": []}', "E0418", "`requierd` at `#`", '"requierd"'),
         ('{"items": {"format": "phone"}}', "E0418", "`format` at `#/items`", '"format"'),
         ('{"pattern": "(?=a)"}', "E0418", "`pattern`", '"pattern"'),
@@ -494,6 +543,9 @@ def test_what_cannot_be_kept_is_named_with_its_place(schema, code, words, marked
         json.dumps({"oneOf": [{"properties": {f"p{i}": {"const": i}}} for i in range(200)]}),
         json.dumps({"not": {"not": {"not": {"not": {"anyOf": [{"required": [f"a{i}"]} for i in range(100)]}}}}}),
         json.dumps({"uniqueItems": True, "prefixItems": [{"const": i} for i in range(300)], "items": False}),
+        json.dumps({"uniqueItems": True, "items": {"enum": [f"value {i}" for i in range(5000)]}, "maxItems": 2}),
+        json.dumps({"uniqueItems": True, "items": {"type": "integer", "minimum": 0, "maximum": 10**18}}),
+        json.dumps({"uniqueItems": True, "items": {"enum": [f"value {i}" for i in range(44)]}, "maxItems": 2}),
         json.dumps({"$defs": {"a": {"anyOf": [{"$ref": "#/$defs/a"}] * 1000}}, "$ref": "#/$defs/a"}),
         json.dumps(
             {

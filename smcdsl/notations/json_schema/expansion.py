@@ -428,8 +428,9 @@ class Expansion:
 
     def conditional(self, schema: Mapping[str, Any], pointer: str, looking: bool) -> Shapes:
         """`if` with `then` and `else`."""
-        if "then" not in schema and "else" not in schema and not looking:
-            return ALL
+        if "then" not in schema and "else" not in schema:
+            # Where evaluated less is, less is admitted: values for which it holds may be in the rest as well.
+            return (*self.schema(f"{pointer}/if", True, looking), *ALL) if looking else ALL
         holds = self.schema(f"{pointer}/if", True, looking)
         if "then" in schema:
             holds = self.product(holds, self.schema(f"{pointer}/then", True, looking), pointer)

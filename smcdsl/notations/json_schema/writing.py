@@ -9,12 +9,12 @@ lexemes apart, so that the contextual lexer loses nothing.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import combinations
 from typing import NamedTuple
 
 from smcdsl.errors import CompileError
-from smcdsl.notations.json_schema import languages, mistakes, texts
+from smcdsl.notations.json_schema import finite, languages, mistakes, texts
 from smcdsl.notations.json_schema.expansion import Expansion, Unsupported
 from smcdsl.notations.json_schema.languages import Atom, Language
 from smcdsl.notations.json_schema.numbers import Numbers, TooFine
@@ -33,6 +33,8 @@ from smcdsl.notations.json_schema.shapes import (
 
 MOST_RULES = 20_000
 MOST_PATTERNS = 5
+MOST_SETS = 1_024
+"""Sets of items that an array without repetition may have."""
 _ABOUT_NUMBERS = ("multipleOf", "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "enum", "const")
 _OVERLAPPING = (
     "anyOf",
@@ -204,12 +206,26 @@ class Writer:
         return tuple(found)
 
     def _items(self, shape: Arrays, where: str) -> Items:
-        if shape.unique and not self._are_distinct(shape):
-            pointer = "" if shape.unique == "/" else shape.unique
-            reason = "what stands in an array cannot be compared with what stood there before"
-            raise self.expansion.refuse(pointer, "uniqueItems", reason, "check it afterwards, with a `require`")
-        count = len(shape.prefix) + (shape.most is None or shape.most > len(shape.prefix))
-        return Items(shape, tuple(self._place(shape, index) for index in range(count)), where)
+        constants = self._constants(shape) if shape.unique and not self._are_distinct(shape) else ()
+        places = tuple(self._place(shape, index, constants) for index in range(_count_places(shape)))
+        # No value twice: none is contained more than once.
+        contains = (*shape.contains, *((goal, 0, 1) for goal in constants))
+        return Items(replace(shape, contains=contains), places, where)
+
+    def _constants(self, shape: Arrays) -> tuple[Goal, ...]:
+        """The values that items of an array without repetition may be, each a goal."""
+        pointer = "" if shape.unique == "/" else shape.unique
+        found: dict[Goal, None] = {}
+        for index in range(_count_places(shape)):
+            values = finite.values_of(self.expansion.expand(shape.item(index)))
+            if values is None:
+                reason = "what stands in an array cannot be compared with what stood there before"
+                raise self.expansion.refuse(pointer, "uniqueItems", reason, "check it afterwards, with a `require`")
+            found.update(dict.fromkeys(map(self.expansion.constant, values)))
+        if finite.count_sets(len(found), shape.most) > MOST_SETS:
+            reason = f"its items can be more than {MOST_SETS:,} different sets"
+            raise self.expansion.refuse(pointer, "uniqueItems", reason, "lower `maxItems`")
+        return tuple(found)
 
     def _are_distinct(self, shape: Arrays) -> bool:
         """Whether no two items can be equal, as far as can be seen."""
@@ -220,7 +236,10 @@ class Writer:
         pairs = combinations(shape.prefix, 2)
         return not any(self.expansion.may_hold(first | second, 4) for first, second in pairs)
 
-    def _place(self, shape: Arrays, index: int) -> tuple[tuple[Goal, tuple[int, ...]], ...]:
+    def _place(
+        self, shape: Arrays, index: int, constants: tuple[Goal, ...]
+    ) -> tuple[tuple[Goal, tuple[int, ...]], ...]:
+        """What may stand at a place, and what it counts for: each `contains`, then each constant if there are any."""
         options: list[tuple[Goal, tuple[int, ...]]] = [(shape.item(index), ())]
         for goal, _, most in shape.contains:
             ((pointer, keep),) = goal
@@ -232,6 +251,10 @@ class Writer:
                     raise
                 other = ANY  # an item that is not counted may be one that could be
             options = [(g | extra, (*c, n)) for g, c in options for extra, n in ((goal, 1), (other, 0))]
+        if constants:
+            ones = [tuple(int(n == k) for n in range(len(constants))) for k in range(len(constants))]
+            options = [(g | one, (*c, *count)) for g, c in options for one, count in zip(constants, ones)]
+            options = [(goal, counts) for goal, counts in options if self.expansion.expand(goal)]
         return tuple((NEVER if goal >= NEVER else goal, counts) for goal, counts in options)
 
     def _too_large(self, goal: Goal) -> CompileError:
@@ -366,6 +389,11 @@ class Writer:
         for rule, alternatives in found.items():
             self._rule(rule, alternatives)
         return closing
+
+
+def _count_places(shape: Arrays) -> int:
+    """Places of an array that its items are read by; the last is for all further ones."""
+    return len(shape.prefix) + (shape.most is None or shape.most > len(shape.prefix))
 
 
 class _Chain:
