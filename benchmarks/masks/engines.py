@@ -270,7 +270,7 @@ class Xgrammar:
         from xgrammar import Grammar
 
         try:
-            return Grammar.from_json_schema(schema, any_whitespace=True)
+            return Grammar.from_json_schema(schema, any_whitespace=True, strict_mode=False)
         except RuntimeError as error:
             raise ValueError(str(error)) from error
 

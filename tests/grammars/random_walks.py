@@ -133,11 +133,12 @@ class RandomWalks:
                 return ends, np.ones(len(ends))
             order = "in a text" if _has(mask, self._anywhere).all() else "outside"
             allowed = _has(mask, self._bytes)
-            # Blanks after blanks, where they may stand, would never lead to an end.
-            fewer = allowed & ~self._blank if order == "outside" and mood.endswith("blank") else allowed
-            allowed = fewer if fewer.any() else allowed
+            willing = self._willingness[order]
+            if mood.endswith("blank"):
+                # Blanks may often follow blanks for ever, and are needed only where lines are indented.
+                willing = np.where(self._blank, 0.05 * willing, willing)
             if allowed.any():
-                return self._bytes[allowed], self._willingness[order][allowed]
+                return self._bytes[allowed], willing[allowed]
         tokens = np.flatnonzero(np.unpackbits(mask.view(np.uint8), bitorder="little"))
         others = tokens[~np.isin(tokens, self._ends)]
         tokens = others if len(others) else tokens
@@ -197,7 +198,7 @@ def judged(walks: RandomWalks, how_many: int, seed: int, mistake: Callable[[str]
     """
     found = walks.walk(how_many, np.random.default_rng(seed))
     ended = [walk for walk in found if not walk.fault]
-    faults = [f"{walk.fault}: {walks.text(walk)!r}" for walk in found if walk.fault]
+    faults = [f"{walk.fault}: ... {walks.text(walk)[-200:]!r}" for walk in found if walk.fault]
     wrong = [f"{said}: {text!r}" for walk in ended if (said := _said(text := walks.text(walk), mistake)) is not None]
     tokens = sum(len(walk.tokens) for walk in found)
     return Outcome(how_many, len(ended), len(ended) - len(wrong), tokens, (*faults, *wrong))
