@@ -23,7 +23,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.masks import agreement, llama3, measure, report
+from benchmarks.masks import agreement, llama3, measure, report, schema_agreement
 from benchmarks.masks.alone import alone
 from benchmarks.masks.corpora import LANGUAGES, Text, corpus
 from benchmarks.masks.engines import PEERS, Engine, Engines
@@ -87,23 +87,19 @@ class _Run:
             figures[language] = (
                 self._check(language, texts) if self.options.cross_check else self._time(language, texts)
             )
-        if self.schemas is not None and not self.options.cross_check:
-            figures[SCHEMAS] = self._time_schemas(self.schemas)
+        if self.schemas is not None:
+            print(f"\n{SCHEMAS}: {len(self.schemas)}, each a grammar", flush=True)
+            figures[SCHEMAS] = (
+                _print_agreement(schema_agreement.compare(self.engines, self.schemas, self.options.budget))
+                if self.options.cross_check
+                else self._time_schemas(self.schemas)
+            )
         return figures
 
     def _check(self, language: str, texts: list[Text]) -> list[dict[str, Any]]:
-        found = agreement.compare(self.engines, language, texts, self.engines.peers, self.options.budget)
-        print(report.agreement(found), flush=True)
-        return [
-            {
-                "peer": c.peer,
-                "steps": c.steps,
-                "differ": c.differing,
-                "only ours": c.only_ours,
-                "only peer": c.only_theirs,
-            }
-            for c in found
-        ]
+        return _print_agreement(
+            agreement.compare(self.engines, language, texts, self.engines.peers, self.options.budget)
+        )
 
     def _time(self, language: str, texts: list[Text]) -> dict[str, Any]:
         figures: dict[str, Any] = {}
@@ -123,7 +119,6 @@ class _Run:
         return figures
 
     def _time_schemas(self, schemas: Schemas) -> dict[str, Any]:
-        print(f"\n{SCHEMAS}: {len(schemas)}, each a grammar", flush=True)
         figures: dict[str, Any] = {}
         if "compile" in self.options.only:
             costs = schemas.compile()
@@ -162,6 +157,20 @@ class _Run:
                     print(f"{title}, {language}: {error.stderr.strip().splitlines()[-1]}")
         print("\n" + report.compile_costs(rows), flush=True)
         return {f"{engine}, {language}": found for (engine, language), found in rows.items()}
+
+
+def _print_agreement(found: list[agreement.Comparison]) -> list[dict[str, Any]]:
+    print(report.agreement(found), flush=True)
+    return [
+        {
+            "peer": c.peer,
+            "steps": c.steps,
+            "differ": c.differing,
+            "only ours": c.only_ours,
+            "only peer": c.only_theirs,
+        }
+        for c in found
+    ]
 
 
 def _print_singles(language: str, singles: measure.Singles) -> dict[str, Any]:

@@ -185,11 +185,13 @@ class Llguidance:
         return LLMatcher.grammar_from_lark(text if forcing else f'%llguidance {{"no_forcing": true}}\n{text}')
 
     @staticmethod
-    def of_schema(schema: str) -> str:
+    def of_schema(schema: str, forcing: bool = True) -> str:
         """Its own description of a JSON schema."""
         from llguidance import LLMatcher
 
-        return LLMatcher.grammar_from_json_schema(schema)
+        if forcing:
+            return LLMatcher.grammar_from_json_schema(schema)
+        return LLMatcher.grammar_from_lark(f'%llguidance {{"no_forcing": true}}\nstart: %json {schema}')
 
     @staticmethod
     def tokenizer(path: Path, vocabulary: Vocabulary) -> Any:
@@ -347,16 +349,21 @@ class Engines:
         vocabulary_trie(self.vocabulary, self.cache)
         return Smcdsl(grammar_of(language, lexing), self.vocabulary, self.cache)
 
+    def smcdsl_of_schema(self, grammar: Grammar) -> Smcdsl:
+        """This project's engine of a JSON schema."""
+        return Smcdsl(grammar, self.vocabulary, self.cache / "schemas")
+
     def peer(self, name: str, language: str, *, forcing: bool = True) -> Llguidance | Xgrammar:
         """A peer's engine. Raises ValueError where the peer has no means for the language, or refuses it."""
         if name == "llguidance":
             return Llguidance(Llguidance.of_language(language, forcing), self.vocabulary, self.tokenizer(name))
         return Xgrammar(Xgrammar.of_language(language), self.vocabulary, self.tokenizer(name))
 
-    def peer_of_schema(self, name: str, schema: str) -> Llguidance | Xgrammar:
+    def peer_of_schema(self, name: str, schema: str, *, forcing: bool = True) -> Llguidance | Xgrammar:
         """A peer's engine of a JSON schema. Raises ValueError where the peer refuses it."""
-        kind = Llguidance if name == "llguidance" else Xgrammar
-        return kind(kind.of_schema(schema), self.vocabulary, self.tokenizer(name))
+        if name == "llguidance":
+            return Llguidance(Llguidance.of_schema(schema, forcing), self.vocabulary, self.tokenizer(name))
+        return Xgrammar(Xgrammar.of_schema(schema), self.vocabulary, self.tokenizer(name))
 
     def tokenizer(self, name: str) -> Any:
         """What a peer keeps a vocabulary, made once."""

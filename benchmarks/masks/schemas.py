@@ -10,6 +10,7 @@ from __future__ import annotations
 import gzip
 import json
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -74,6 +75,9 @@ class Schemas:
     def __len__(self) -> int:
         return len(self._all)
 
+    def __iter__(self) -> Iterator[tuple[Schema, list[Text]]]:
+        return iter(self._all)
+
     @property
     def texts(self) -> list[list[Text]]:
         """The instances, by schema."""
@@ -119,7 +123,7 @@ class Schemas:
         return Batches.mean(found)
 
     def _open(self, schema: Schema) -> tuple[Smcdsl, dict[str, Engine]]:
-        ours = Smcdsl(schema.grammar(), self._engines.vocabulary, self._engines.cache / NAME)
+        ours = self._engines.smcdsl_of_schema(schema.grammar())
         opened = {name: self._peer(name, schema) for name in self._engines.peers}
         return ours, {name: peer for name, peer in opened.items() if peer is not None}
 

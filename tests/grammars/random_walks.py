@@ -25,7 +25,7 @@ _BLANK = b" \t\r\n\f"
 _PLAIN = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
 _ORDERS = {
     "in a text": ((b"\"'\n", 1.0), (b"}", 0.2)),
-    "outside": ((b")]}", 1.0), (_BLANK, 0.2), (_PLAIN, 1e-2), (b"\"'", 1e-3), (b"([{", 1e-5)),
+    "outside": ((b")]}", 1.0), (_BLANK, 0.2), (_PLAIN, 1e-2), (b"\"'", 1e-3), (b"([{", 1e-3)),
 }
 """How readily a walk that hurries takes a byte: in quotes or a comment first of all what ends them, elsewhere what
 closes brackets, then words, which end some things too. Others are in between."""

@@ -122,8 +122,8 @@ def outcome(language: str, tokenizer: str, how_many: int, parts: int, seed: int)
     return total
 
 
-EXPLAINED = {"python": ("unknown Unicode character name",)}
-"""Faults that no grammar could foresee, as `docs/grammars.md` says."""
+EXPLAINED = {"python": ("unknown Unicode character name", "illegal target for annotation")}
+"""Faults that `docs/grammars.md` tells of: `ast` refuses what the language's reference allows, or knows more names."""
 
 
 def unexplained(language: str, found: Outcome) -> list[str]:
