@@ -20,6 +20,7 @@ from benchmarks.masks.corpora import Text  # noqa: E402
 from benchmarks.masks.engines import Engines, Smcdsl, grammar_of  # noqa: E402
 from benchmarks.masks.general import FORMS, differing  # noqa: E402
 from benchmarks.masks.measure import batches, singles  # noqa: E402
+from benchmarks.masks.schema_agreement import reason_of  # noqa: E402
 from benchmarks.masks.schemas import Schemas, schemas  # noqa: E402
 
 BYTES = small_vocabulary([bytes([byte]) for byte in range(256)])
@@ -113,3 +114,19 @@ def test_a_text_of_another_language_is_refused(engine, texts):
     assert not any(engine.refuses(text.tokens) for text in texts)
     assert engine.refuses(b"[1")
     assert engine.refuses(b"]")
+
+
+@pytest.mark.parametrize(
+    ("before", "token", "reason"),
+    [
+        ('{"price', '":-', "negative zero"),
+        ('{"a": "x', "\\/", "escapes"),
+        ('{"a": "x', "\x7f", "control characters"),
+        ('{"a": 1}', "\n", "blanks"),
+        ('"at": "2028-04-18T15:30:', "60", "dates"),
+        ('"mail": "me', "@[", "addresses"),
+        ('{"na', "me", "unexplained"),
+    ],
+)
+def test_differences_between_masks_of_schemas_have_reasons(before, token, reason):
+    assert reason_of(before, token) == reason
