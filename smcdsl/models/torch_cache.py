@@ -60,10 +60,7 @@ class CachedSession:
         for places, compute in parts:
             for start in range(0, len(places), PREFIXES_AT_ONCE):
                 chosen = places[start : start + PREFIXES_AT_ONCE]
-                computed = self._guarded(compute, prefixes[chosen])
-                if results is None:
-                    results = np.empty((len(prefixes), computed.shape[1]), dtype=np.float32)
-                results[chosen] = computed
+                results = _with_rows(results, chosen, self._guarded(compute, prefixes[chosen]), len(prefixes))
         return np.empty((0, 0), dtype=np.float32) if results is None else results
 
     def retain(self, prefixes: NDArray[np.int64]) -> None:
@@ -97,9 +94,7 @@ class CachedSession:
                 asked = step.asked[places]
                 if asked[0] < 0:
                     continue
-                if results is None:
-                    results = np.empty((len(prefixes), logprobs.shape[1]), dtype=np.float32)
-                results[asked] = logprobs
+                results = _with_rows(results, asked, logprobs, len(prefixes))
         assert results is not None, "every wanted prefix is asked for in the last step"
         return results
 
@@ -225,6 +220,21 @@ def _alike(step: Step) -> list[NDArray[np.int64]]:
     for place in order.tolist():
         groups.setdefault((len(step.tokens[place]) - 1).bit_length(), []).append(place)
     return [np.array(places, dtype=np.int64) for places in groups.values()]
+
+
+def _with_rows(
+    results: NDArray[np.float32] | None, places: NDArray[np.int64], rows: NDArray[np.float32], count: int
+) -> NDArray[np.float32]:
+    """The `count` results, made with the first rows, with rows put in their places. Nothing is copied if these are all.
+
+    A row of a large vocabulary is half a megabyte, and copying it takes as long as drawing from it.
+    """
+    if results is None:
+        if np.array_equal(places, np.arange(count)):
+            return rows
+        results = np.empty((count, rows.shape[1]), dtype=np.float32)
+    results[places] = rows
+    return results
 
 
 def _contiguous(rows: NDArray[np.int64]) -> slice | None:
