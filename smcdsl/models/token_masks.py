@@ -1,6 +1,8 @@
 """Packed masks applied to a model's logits where the logits are, without a boolean a token.
 
-What a `TokenAutomaton` gives, 32 tokens a word, goes to the device as it is: 16 KB a row of 128,000 tokens.
+What a `TokenAutomaton` gives, 32 tokens a word, goes to the device as it is: 16 KB a row of 128,000 tokens. This is
+for loops that draw from whole rows, on a device above all. The sampler of this package draws on the processor from
+what `TokenAutomaton.pick` gathers, which costs less there the less a mask allows (`benchmarks/logits.py`).
 """
 
 from __future__ import annotations
