@@ -46,7 +46,6 @@ from smcdsl.automaton.stacks import Stacks
 from smcdsl.automaton.static import set_tables
 from smcdsl.automaton.tables import AutomatonTables
 from smcdsl.automaton.walker import TooManyWays, Walker, ends_of, number_of, position_of
-from smcdsl.errors import CompileError, Diagnostic
 
 ROW_BYTES_LIMIT = 128 * 2**20
 """Masks held at most; beyond it those unused for longest are given up."""
@@ -331,7 +330,7 @@ class Machine:
                 after[first] = special(int(states[first]), int(tokens[first]))
                 first += 1
             else:
-                self._help_reading(code)
+                self.help(code)
 
     def read_all(self, place: int, count: int, tokens: NDArray[np.int64]) -> NDArray[np.int64]:
         """(N,) states after one of many tokens each, as the grammar alone has it."""
@@ -343,7 +342,7 @@ class Machine:
             if code == DONE:
                 return after[:size]
             first = int(after[size])
-            self._help_reading(code)
+            self.help(code)
 
     def reached(self, q: int) -> tuple[NDArray[np.int64], bool]:
         """(lexer states in which tokens from `q` end, whether some end in following text); for regular languages."""
@@ -359,7 +358,7 @@ class Machine:
                 return after
             if after == reading.SPECIALS:
                 return special(state, token)
-            self._help_reading(FULL if self.pools.table[FLAG] else ASK_CONFIG)
+            self.help(FULL if self.pools.table[FLAG] else ASK_CONFIG)
 
     def rows(
         self, states: NDArray[np.int64], out: NDArray[np.uint64] | None, special: Callable[[int], int]
@@ -427,17 +426,6 @@ class Machine:
     def row_table(self) -> NDArray[np.uint32]:
         """(R, 2 * words) masks by number; valid until the next call that makes masks."""
         return self.pools.get(layout.ROWS).view(np.uint32)
-
-    def _help_reading(self, code: int) -> None:
-        """`help` where a token is read.
-
-        Raises:
-            CompileError: E0409, it is read in too many ways.
-        """
-        try:
-            self.help(code)
-        except TooManyWays:
-            raise CompileError(too_many_ways()) from None
 
     def _help_place(self, code: int, place: int) -> None:
         """`help` for the row of a place."""
@@ -565,12 +553,3 @@ def _reached_states(pools: Pools) -> list[int]:
         order += here.tolist()
         here = np.unique(next_state[here])
     return order
-
-
-def too_many_ways() -> Diagnostic:
-    """E0409: one token of the text has more readings than the engine keeps."""
-    return Diagnostic(
-        "E0409",
-        f"a token can be read in more than {SCRATCH} ways by this grammar",
-        help="rules or terminals that match the same text in many ways at once can mostly be made one",
-    )

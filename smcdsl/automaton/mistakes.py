@@ -1,7 +1,8 @@
-"""Diagnostics of grammars that a vocabulary cannot write."""
+"""Diagnostics of grammars that a vocabulary cannot write, or that read its tokens in too many ways."""
 
 from __future__ import annotations
 
+from smcdsl.automaton.layout import SCRATCH
 from smcdsl.errors import Diagnostic
 
 
@@ -17,4 +18,13 @@ def cannot_spell(missing: bytes, most: int | None) -> Diagnostic:
         f"the model's vocabulary cannot spell any text of this grammar{limit}",
         facts=(f"no token contains {shown}",) if missing else (),
         help=advice,
+    )
+
+
+def too_many_ways() -> Diagnostic:
+    """E0409: one token of the text has more readings than the engine keeps."""
+    return Diagnostic(
+        "E0409",
+        f"a token can be read in more than {SCRATCH:,} ways by this grammar",
+        help="rules or terminals that match the same text in many ways at once can mostly be made one",
     )

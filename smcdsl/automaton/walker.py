@@ -25,14 +25,19 @@ from smcdsl.automaton.layout import (
     SECOND,
 )
 from smcdsl.automaton.lexing import omega, owe
+from smcdsl.automaton.mistakes import too_many_ways
 from smcdsl.automaton.pools import Pools
+from smcdsl.errors import CompileError
 
 Position = tuple[int, int, tuple[int, ...]]
 """Lexer state, state of the filter, obligations in ascending order."""
 
 
-class TooManyWays(Exception):
-    """A token can be cut into lexemes in more ways than the engine keeps."""
+class TooManyWays(CompileError):
+    """A token can be cut into lexemes in more ways than the engine keeps. Who knows another way catches it."""
+
+    def __init__(self) -> None:
+        super().__init__(too_many_ways())
 
 
 class Walker:
