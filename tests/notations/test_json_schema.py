@@ -116,7 +116,9 @@ def larger(inner: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
     looking = st.fixed_dictionaries(
         {"anyOf": st.lists(objects, min_size=1, max_size=2), "unevaluatedProperties": inner}
     ) | st.fixed_dictionaries({"allOf": st.lists(arrays, min_size=1, max_size=2), "unevaluatedItems": inner})
+    looking |= st.fixed_dictionaries({"anyOf": st.lists(arrays, min_size=1, max_size=2), "unevaluatedItems": inner})
     looking |= st.fixed_dictionaries({"if": objects, "unevaluatedProperties": inner})
+    looking |= st.fixed_dictionaries({"if": arrays, "unevaluatedItems": inner})
     return objects | arrays | combined | looking
 
 
@@ -184,6 +186,47 @@ def test_items_with_few_values_may_be_kept_from_repeating(schema, instances):
     for value in instances:
         accepted = any(accepts(automaton, text) for text in some_texts(value))
         assert accepted == validator.is_valid(value), value
+
+
+containing = st.fixed_dictionaries(
+    {"contains": few | st.fixed_dictionaries({"type": st.sampled_from(["integer", "string"])})},
+    optional={
+        "minContains": st.integers(0, 2),
+        "maxContains": st.integers(1, 2),
+        "prefixItems": st.lists(few, max_size=2, min_size=1),
+    },
+)
+unevaluated = st.booleans() | few
+
+
+@settings(max_examples=150)
+@given(
+    containing
+    | st.fixed_dictionaries({"allOf": st.lists(containing, min_size=2, max_size=2)})
+    | st.fixed_dictionaries({"anyOf": st.lists(containing, min_size=2, max_size=2)})
+    | st.fixed_dictionaries({"if": containing}, optional={"then": containing}),
+    unevaluated,
+    st.lists(st.lists(listed, max_size=4), min_size=1, max_size=8),
+)
+def test_items_that_contains_matched_are_evaluated(schema, rest, instances):
+    schema = {**schema, "unevaluatedItems": rest}
+    validator = jsonschema.Draft202012Validator(schema)
+    try:
+        automaton = automaton_of(grammar_of(schema))
+    except CompileError as error:
+        (problem,) = error.diagnostics
+        assert problem.code == "E0403" or "`unevaluatedItems`" not in problem.message
+        assert problem.code == "E0418" or not any(map(validator.is_valid, instances))
+        return
+    for value in instances:
+        accepted = any(accepts(automaton, text) for text in some_texts(value))
+        assert accepted == validator.is_valid(value), value
+
+
+@pytest.mark.parametrize("value", [[], [1], [1, 2], [2]])
+def test_what_a_failed_schema_looked_at_is_not_evaluated(value):
+    schema = {"not": {"not": {"contains": {"const": 1}}}, "unevaluatedItems": {"const": 2}}
+    assert accepts_text(schema, json.dumps(value)) == jsonschema.Draft202012Validator(schema).is_valid(value)
 
 
 # ---- random walks

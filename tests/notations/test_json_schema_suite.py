@@ -33,10 +33,10 @@ ANNOTATION_ONLY = "format"
 STRUCTURAL = [file for file in CASES if "/" not in file and file != ANNOTATION_ONLY]
 OPTIONAL = [file for file in CASES if "/" in file]
 
-SUPPORTED = {"structural": 308, "optional": 46}
+SUPPORTED = {"structural": 311, "optional": 46}
 """Cases whose schema becomes a grammar, or is seen to have no value. May only grow."""
 
-SHARES = {"structural": 0.88, "optional": 0.83}
+SHARES = {"structural": 0.89, "optional": 0.83}
 """Of all cases of the suite, rounded down."""
 
 NARROWER = ("leap second", "address-literal", "maximum label length")

@@ -75,6 +75,7 @@ class Expansion:
     def __init__(self, document: Document) -> None:
         self.document = document
         self.constants: dict[str, Any] = {}
+        self.unions: dict[str, tuple[Goal, ...]] = {}
         self.goals: dict[Goal, Shapes] = {}
         self.schemas: dict[tuple[str, bool, bool], Shapes] = {}
         self.open: list[tuple[str, bool, bool]] = []
@@ -111,6 +112,9 @@ class Expansion:
         key = (pointer, keep, looking)
         if key in self.schemas:
             return self.schemas[key]
+        if pointer in self.unions:
+            assert keep, "unions are not negated"
+            return tuple(shape for goal in self.unions[pointer] for shape in self.expand(goal))
         schema = self._schema(pointer)
         if isinstance(schema, bool):
             return ALL if schema == keep else ()
@@ -129,6 +133,17 @@ class Expansion:
         """The goal of exactly this value."""
         name = f"const {_key(value)}"
         self.constants[name] = {"const": value}
+        return frozenset({(name, True)})
+
+    def either(self, goals: Iterable[Goal]) -> Goal:
+        """The goal of satisfying at least one of some goals. Nothing negates it."""
+        kept = tuple(dict.fromkeys(goal for goal in goals if not goal >= NEVER))
+        if ANY in kept:
+            return ANY
+        if len(kept) < 2:
+            return kept[0] if kept else NEVER
+        name = f"either {[sorted(goal) for goal in kept]}"
+        self.unions[name] = kept
         return frozenset({(name, True)})
 
     def refuse(self, pointer: str, keyword: str, reason: str, help_: str = "") -> Unsupported:
@@ -268,8 +283,7 @@ class Expansion:
             others = Others(shape.evaluated_names, shape.evaluated_patterns, goal)
             return both(replace(shape, all_evaluated=True), Objects(others=(others,), all_evaluated=True))
         if isinstance(shape, Arrays) and keyword == "unevaluatedItems" and shape.evaluated >= 0:
-            if shape.contains:
-                raise self.refuse(pointer, keyword, "`contains` beside it decides which items were looked at")
+            goal = self.either([goal, *sorted(shape.evaluated_by, key=sorted)])
             limit = Arrays((ANY,) * shape.evaluated, goal, evaluated=-1)
             kept = shortened(limit)
             return None if kept is None else both(replace(shape, evaluated=-1), kept)
@@ -472,7 +486,7 @@ def _weight(shape: Shape) -> int:
 def _looks(shape: Shape) -> bool:
     if isinstance(shape, Objects):
         return bool(shape.evaluated_names or shape.evaluated_patterns or shape.all_evaluated)
-    return isinstance(shape, Arrays) and shape.evaluated != 0
+    return isinstance(shape, Arrays) and bool(shape.evaluated or shape.evaluated_by)
 
 
 def _unseen(shapes: Shapes) -> Shapes:
@@ -480,7 +494,7 @@ def _unseen(shapes: Shapes) -> Shapes:
     return tuple(
         replace(shape, evaluated_names=frozenset(), evaluated_patterns=frozenset(), all_evaluated=False)
         if isinstance(shape, Objects)
-        else replace(shape, evaluated=0)
+        else replace(shape, evaluated=0, evaluated_by=frozenset())
         if isinstance(shape, Arrays)
         else shape
         for shape in shapes

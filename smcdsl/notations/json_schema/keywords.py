@@ -327,7 +327,8 @@ def _contains_bounds(expansion: Expansion, schema: Mapping[str, Any], pointer: s
 def _contains(expansion: Expansion, schema: Mapping[str, Any], pointer: str) -> Shapes:
     goal = expansion.goal(f"{pointer}/contains")
     least, most = _contains_bounds(expansion, schema, pointer)
-    return (*_but(Arrays), *_containing(goal, least, most))
+    evaluating = Arrays(evaluated_by=frozenset({goal}))
+    return (*_but(Arrays), *expansion.product(_containing(goal, least, most), (evaluating,), pointer))
 
 
 def _not_contains(expansion: Expansion, schema: Mapping[str, Any], pointer: str) -> Shapes:

@@ -45,7 +45,7 @@ class Strings:
 
 @dataclass(frozen=True)
 class Arrays:
-    """`evaluated` items count as looked at by the keywords beside them; -1 is all of them."""
+    """`evaluated*` are for `unevaluatedItems`: the first so many items (-1: all), and those that satisfy some goal."""
 
     prefix: tuple[Goal, ...] = ()
     rest: Goal = ANY
@@ -55,6 +55,7 @@ class Arrays:
     unique: str = ""
     """The pointer of the schema that asks for items without repetition, or empty."""
     evaluated: int = 0
+    evaluated_by: frozenset[Goal] = frozenset()
 
     def item(self, index: int) -> Goal:
         """The goal of the item at an index."""
@@ -157,6 +158,7 @@ def _arrays(left: Arrays, right: Arrays) -> Arrays | None:
         tuple(dict.fromkeys(left.contains + right.contains)),
         left.unique or right.unique,
         -1 if -1 in (left.evaluated, right.evaluated) else max(left.evaluated, right.evaluated),
+        left.evaluated_by | right.evaluated_by,
     )
     return shortened(found)
 
