@@ -51,8 +51,8 @@ class Nfa:
         if isinstance(tree, Characters):
             return self._add_characters(tree, start)
         if isinstance(tree, Sequence):
-            for item in tree.items:
-                start = self.add_tree(item, start)
+            for part in _parts(tree.items):
+                start = self._add_list(part, start) if isinstance(part, _List) else self.add_tree(part, start)
             return start
         if isinstance(tree, Choice):
             end = self.state()
@@ -70,15 +70,16 @@ class Nfa:
 
     def add_repetition(self, add_item: Callable[[int], int], least: int, most: int | None, start: int) -> int:
         """Add what `add_item(state) -> end` adds, from `least` to `most` times."""
-        for _ in range(least):
+        for _ in range(least - (most is None)):
             before, start = start, add_item(start)
             if before == start:
                 return start  # the item is empty, and so are all of them
         if most is None:
             loop, end = self.state(), self.state()
             self.silent[start].append(loop)
-            self.silent[loop].append(end)
-            self.silent[add_item(loop)].append(loop)
+            last = add_item(loop)
+            self.silent[last if least > 0 else loop].append(end)
+            self.silent[last].append(loop)
             return end
         end = self.state()
         for _ in range(most - least):
@@ -87,6 +88,19 @@ class Nfa:
             self.silent[start].append(entry)
             start = add_item(entry)
         self.silent[start].append(end)
+        return end
+
+    def _add_list(self, tree: _List, start: int) -> int:
+        """Add the paths of a list with one copy of its item."""
+        loop, end = self.state(), self.state()
+        self.silent[start].append(loop)
+        last = loop
+        for item in tree.item:
+            last = self.add_tree(item, last)
+        self.silent[last].append(end)
+        for item in tree.separator:
+            last = self.add_tree(item, last)
+        self.silent[last].append(loop)
         return end
 
     def _add_characters(self, tree: Characters, start: int) -> int:
@@ -124,6 +138,32 @@ class Nfa:
                 self.silent[state].append(end)
         self.silent[start].append(states[first])
         return end
+
+
+@dataclass(frozen=True)
+class _List:
+    """An item, and any number of times a separator and an item again; each is a sequence."""
+
+    item: tuple[Tree, ...]
+    separator: tuple[Tree, ...]
+
+
+def _parts(items: tuple[Tree, ...]) -> list[Tree | _List]:
+    """The items of a sequence; those that are written twice, as in `x(,x)*`, as lists."""
+    parts: list[Tree | _List] = []
+    for item in items:
+        if not (isinstance(item, Repetition) and item.least == 0 and item.most is None):
+            parts.append(item)
+            continue
+        body = item.item.items if isinstance(item.item, Sequence) else (item.item,)
+        alike = 0
+        while alike < min(len(body), len(parts)) and parts[-1 - alike] == body[-1 - alike]:
+            alike += 1
+        if alike:
+            parts[len(parts) - alike :] = [_List(body[-alike:], body[:-alike])]
+        else:
+            parts.append(item)
+    return parts
 
 
 # What must follow a place: nothing is known, a newline, exactly one newline and the end, or the end.

@@ -103,13 +103,13 @@ class _Translation:
 
     def item(self, operator: Any, argument: Any, flags: int) -> Tree:
         if operator is sre.LITERAL:
-            return Characters(_one_of(((argument, argument),), _escape(argument), flags))
+            return Characters(_class(((sre.LITERAL, argument),), flags))
         if operator is sre.NOT_LITERAL:
-            return Characters(_class([(sre.NEGATE, None), (sre.LITERAL, argument)], flags))
+            return Characters(_class(((sre.NEGATE, None), (sre.LITERAL, argument)), flags))
         if operator is sre.ANY:
             return Characters(EVERYTHING if flags & re.DOTALL else complement(NEWLINE))
         if operator is sre.IN:
-            return Characters(_class(argument, flags))
+            return Characters(_class(tuple(argument), flags))
         if operator is sre.BRANCH:
             return Choice(tuple(self.sequence(branch, flags) for branch in argument[1]))
         if operator is sre.SUBPATTERN:
@@ -145,7 +145,8 @@ def _changed(flags: int, added: int, removed: int) -> int:
     return (flags | added) & ~removed
 
 
-def _class(items: list[tuple[Any, Any]], flags: int) -> Ranges:
+@lru_cache(maxsize=4096)
+def _class(items: tuple[tuple[Any, Any], ...], flags: int) -> Ranges:
     """The members of a bracketed class, `\\d` and the like."""
     negated = bool(items) and items[0][0] is sre.NEGATE
     members: list[tuple[int, int]] = []
@@ -177,8 +178,14 @@ def _escape(code_point: int) -> str:
     return f"\\U{code_point:08x}"
 
 
+_MAY_BE_REFUSED = re.compile(r"\\[bB1-9]|\(\?[=!<>P(]|[*+?}]\+")
+"""Without any of these nothing is refused; with them only a look at each piece tells."""
+
+
 def refused_parts(pattern: str, verbose: bool = False) -> Iterator[tuple[str, int, int]]:
     """What in a valid pattern no left-to-right automaton does: (its name, start, end), in order."""
+    if not _MAY_BE_REFUSED.search(pattern):
+        return
     previous_quantifier = False
     for start, end in _pieces(pattern, verbose):
         piece = pattern[start:end]

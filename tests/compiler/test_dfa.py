@@ -1,5 +1,6 @@
 """Automata of regular expressions of grammars accept exactly what the definition says."""
 
+import re
 from itertools import islice
 
 import numpy as np
@@ -230,6 +231,28 @@ def test_the_first_of_very_many_texts_come_at_once():
     dfa = pattern_dfa("[A-Z]+([a-z]{1,2}\\s{2,}){2,}", "")
     first = list(islice(texts(dfa, 12), 3))
     assert first == [b"Aa\t\ta\t\t", b"Aa\t\ta\t\n", b"Aa\t\ta\t\x0b"]
+
+
+LISTS = [
+    "x(,x)*",
+    "xy(,y)*",
+    "x*(x)*y",
+    "(x(,x)*)?;(x(,x)*)*",
+    "a(xy)*xy(,xy)*",
+    "(a|b)+(,(a|b)+)*",
+    "x?(,x?)*",
+    "(|x)(|x)*",
+    "x+x+",
+    "(x*)+",
+    "(a?b?)+,",
+]
+
+
+@pytest.mark.parametrize("pattern", LISTS)
+def test_lists_with_one_copy_of_their_item(pattern):
+    dfa = pattern_dfa(pattern)
+    for text in every_text("xy,;ab", 5):
+        assert dfa.accepts(text.encode()) == bool(re.fullmatch(pattern, text)), text
 
 
 def test_rules_within_rules_do_not_double():
