@@ -64,6 +64,11 @@ Held = tuple[int, int, tuple[int, ...], int]
 """A hypothesis: lexer state, node, obligations, state of the filter."""
 
 
+def kernels_are_compiled() -> bool:
+    """Whether numba's cache holds the kernels that every run needs; if not, the first run compiles them."""
+    return all(kernel._cache._cache_file._load_index() for kernel in (reading.fill_rows, reading.advance_all))
+
+
 class Machine:
     """States are ints, `start` the first; rows are numbers of masks.
 

@@ -150,11 +150,22 @@ def command(terminal: Terminal, /, **given: Any) -> int:
     if options.batch is not None:
         from smcdsl.cli.batch import run_batch
 
+        _announce_compiling(terminal)
         return run_batch(terminal, program, options)
     values = _values(program, options)
+    _announce_compiling(terminal)
     if options.runs is not None:
         return _repeat(program, options, values)
     return _single(terminal, program, options, values)
+
+
+def _announce_compiling(terminal: Terminal) -> None:
+    """Tell somebody who waits why the very first run takes so long."""
+    if sys.stderr.isatty():
+        from smcdsl.automaton.machine import kernels_are_compiled
+
+        if not kernels_are_compiled():
+            terminal.note("note: compiling smcdsl's kernels for this machine, about half a minute, once")
 
 
 def _options(given: dict[str, Any]) -> Options:

@@ -2,9 +2,14 @@
 
 import json
 import math
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
+
+from smcdsl.automaton import machine
 
 
 def exact():
@@ -303,3 +308,21 @@ def test_a_bug_leaves_a_report(run_letters, monkeypatch):
     report = Path(made.err.rstrip().rpartition(" ")[2])
     assert "planted" in report.read_text()
     report.unlink()
+
+
+def test_the_first_run_ever_says_why_it_takes_so_long(run_letters, monkeypatch):
+    run_letters()
+    assert machine.kernels_are_compiled()
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    assert "compiling" not in run_letters("--no-progress").err
+    monkeypatch.setattr(machine, "kernels_are_compiled", lambda: False)
+    assert "note: compiling smcdsl's kernels" in run_letters("--no-progress").err
+    assert "compiling" not in run_letters("--no-progress", "--quiet").err
+    monkeypatch.undo()
+
+
+def test_an_empty_cache_of_kernels_is_noticed(tmp_path):
+    script = "from smcdsl.automaton.machine import kernels_are_compiled; print(kernels_are_compiled())"
+    environment = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path / "empty")}
+    ran = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=True)
+    assert ran.stdout.split() == ["False"]
