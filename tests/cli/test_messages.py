@@ -11,7 +11,7 @@ import pytest
 
 RUNS = sorted((Path(__file__).parents[1] / "golden" / "runs").glob("*.smc"))
 CATALOGUE = (
-    "E0215 E0407 E0409 E0410 E0605 E0801 E0802 E0803 E0804 E0805 E0808 E0814 E0815 E0816 E0817 E0820 "
+    "E0215 E0407 E0409 E0410 E0423 E0605 E0801 E0802 E0803 E0804 E0805 E0808 E0814 E0815 E0816 E0817 E0820 "
     "R0901 R0902 R0903 R0904 R0905 R0906"
 ).split()
 """The codes that only a run finds: those of the language reference, 3.2, and of files, options and vocabularies.

@@ -11,6 +11,7 @@ from smcdsl.models.chat_template import ChatTemplate
 from smcdsl.models.load import load_model
 from smcdsl.prefixes import ROOT, Prefixes
 from smcdsl.protocols import LanguageModel
+from smcdsl.report.diagnostics import render
 
 torch = pytest.importorskip("torch")
 
@@ -212,3 +213,33 @@ def test_a_template_may_be_given():
     turn = model.turn(("user",), "assistant")
     assert model.vocabulary.spell(turn.opening) == b"[assistant]"
     assert turn.closing == (2,)
+
+
+class Failing:
+    """A model that cannot compute."""
+
+    device = torch.device("cpu")
+
+    def __init__(self, error: Exception) -> None:
+        self.error = error
+
+    def __call__(self, **_):
+        raise self.error
+
+
+@pytest.mark.parametrize(
+    ("name", "error"),
+    [
+        ("E0807", RuntimeError("mat1 and mat2 shapes cannot be multiplied (1x8 and 9x8)\nat some place")),
+        ("E0807_memory", torch.OutOfMemoryError("tried to allocate 2 GiB")),
+    ],
+)
+def test_a_model_that_fails_is_named(name, error, golden):
+    from smcdsl.models.torch_cache import CachedSession
+
+    prefixes = Prefixes()
+    session = CachedSession(Failing(error), prefixes, "some-model", context_length=8, cached_length=0)
+    with pytest.raises(ModelError) as caught:
+        session.next_logprobs(np.array([prefixes.extend(ROOT, [1])]))
+    assert caught.value.__cause__ is error
+    golden(f"models/{name}.expected", render(caught.value.diagnostics))
