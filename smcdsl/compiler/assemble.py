@@ -357,6 +357,7 @@ class _Parsed:
     def __init__(self, forms: Forms, grammar: Grammar, state_limit: int) -> None:
         self.forms, self.limit = forms, state_limit
         self.modes = {terminal.number: terminal.mode for terminal in forms.lexical}
+        self._lexers: dict[tuple[LexerStart, ...], Lexer] = {}
         cfg = useful(forms.grammar, self._winnable())
         self.is_empty = not cfg.productions
         if self.is_empty:
@@ -416,9 +417,13 @@ class _Parsed:
         return usable
 
     def _lexer(self, starts: list[LexerStart]) -> Lexer:
-        forms = self.forms
-        ignored, count = frozenset(forms.ignored), len(forms.grammar.terminals) + 1
-        return build_lexer(forms.lexical, starts, forms.exclusive, ignored, count, self.limit)
+        """The lexer of some starts; often what can win is asked of the very lexer that is needed in the end."""
+        key = tuple(starts)
+        if key not in self._lexers:
+            forms = self.forms
+            ignored, count = frozenset(forms.ignored), len(forms.grammar.terminals) + 1
+            self._lexers[key] = build_lexer(forms.lexical, starts, forms.exclusive, ignored, count, self.limit)
+        return self._lexers[key]
 
     def _build(self, tables: LalrTables, accepts_empty: bool, grammar: Grammar) -> None:
         forms = self.forms
