@@ -179,13 +179,15 @@ def _set_borders(pools: Pools, lexer: LexerTables, parser: ParserTables, lines: 
     """What may stand between two lexemes: markers, ends, and where the next lexeme begins."""
     terminals, modes = parser.shift.shape[1], parser.start_of.shape[1]
     words = lexer.alive.shape[1]
-    shiftable: list[set[int]] = [set() for _ in range(terminals)]
-    shifts = parser.shift >= 0
-    for terminal, target in zip(np.nonzero(shifts)[1].tolist(), parser.shift[shifts].tolist()):
-        shiftable[terminal].add(target)
+    by_terminal = np.ascontiguousarray(parser.shift.T)
+    shifted, _ = np.nonzero(by_terminal >= 0)
+    targets = by_terminal[by_terminal >= 0]
+    first = np.flatnonzero(np.diff(shifted, prepend=-1))
+    states_after = dict(zip(shifted[first].tolist(), np.split(targets, first[1:])))
     follows = np.zeros((64 * words, words), dtype=np.uint64)
-    for terminal, targets in enumerate(shiftable):
-        follows[terminal] = np.bitwise_or.reduce(parser.possible[[*targets]], axis=0, initial=0) | lexer.ignored
+    if len(first):
+        follows[shifted[first]] = np.bitwise_or.reduceat(parser.possible[targets], first, axis=0)
+    follows[:terminals] |= lexer.ignored
     follows_bits = _bits(follows, 64 * words)
     ignored = _bits(lexer.ignored.reshape(1, -1), 64 * words)[0]
     # After a line break comes whatever its column brings in.
@@ -197,8 +199,7 @@ def _set_borders(pools: Pools, lexer: LexerTables, parser: ParserTables, lines: 
     modes_of = _modes_of_terminals(lexer, terminals)
     restarts: list[list[int]] = [[] for _ in range(terminals)]
     endings: list[list[int]] = [[] for _ in range(modes)]
-    start_of = [column.tolist() for column in parser.start_of.T]
-    starts = [sorted({*column}) for column in start_of]
+    starts = [sorted({*column}) for column in parser.start_of.T.tolist()]
     for mode in range(modes):
         for chain, target in chains[mode]:
             padded = [*chain, *[-1] * (_MARKERS_IN_A_ROW - len(chain))]
@@ -208,10 +209,13 @@ def _set_borders(pools: Pools, lexer: LexerTables, parser: ParserTables, lines: 
                 last = chain[-1] if chain else terminal
                 if chain and not ignored[terminal] and not follows_bits[terminal, chain[0]]:
                     continue
+                begins = starts[target]
                 if not chain and passed_over[terminal]:
                     begins = starts[mode]
-                else:
-                    begins = sorted({start_of[target][state] for state in shiftable[last]})
+                elif last not in states_after:
+                    continue
+                elif len(begins) > 1:
+                    begins = sorted({*parser.start_of[states_after[last], target].tolist()})
                 for start in begins:
                     if start:
                         restarts[terminal] += [*padded, start, int(not chain)]
@@ -226,10 +230,11 @@ def _set_borders(pools: Pools, lexer: LexerTables, parser: ParserTables, lines: 
 
 def _modes_of_terminals(lexer: LexerTables, terminals: int) -> dict[int, list[int]]:
     """Terminals that lexemes of each mode may be."""
-    accepts = _bits(lexer.accepts, terminals)
-    return {
-        mode: np.flatnonzero(accepts[lexer.mode == mode].any(axis=0)).tolist() for mode in range(len(lexer.exclusive))
-    }
+    found = {}
+    for mode in range(len(lexer.exclusive)):
+        some = np.bitwise_or.reduce(lexer.accepts[lexer.mode == mode], axis=0, initial=0, keepdims=True)
+        found[mode] = np.flatnonzero(_bits(some, terminals)[0]).tolist()
+    return found
 
 
 def _chains(markers: list[int], follows: NDArray[np.bool_], modes: int) -> dict[int, list[tuple[tuple[int, ...], int]]]:
