@@ -203,7 +203,7 @@ def _batch_costs(
             engine.wait()
             costs[f"{name} rows"] = _least(partial(_row_steps, engine, prefixes), steps, budget)
         costs[name] = _least(partial(_steps, engine, prefixes), steps, budget)
-    return {name: seconds * 1e6 / len(places) / _BATCH_STEPS for name, seconds in costs.items()}
+    return {name: seconds * 1e6 / len(places) for name, seconds in costs.items()}
 
 
 Step = Callable[[NDArray[np.int64]], None]
@@ -218,22 +218,30 @@ def _row_steps(engine: Smcdsl, prefixes: Sequence[Sequence[int]]) -> Step:
 
 
 def _least(begin: Callable[[], Step], steps: list[NDArray[np.int64]], budget: float) -> float:
-    """Seconds of the cheapest pass but the first, each with a batch of its own; fewer passes where they are long."""
+    """Seconds a step of the cheapest pass but the first, each with a batch of its own; fewer where they are long.
+
+    A first pass that is too long already counts as far as it came.
+    """
     costs: list[float] = []
-    for _ in range(_PASSES):
-        costs.append(_pass(begin(), steps))
-        if sum(costs) > budget:
+    spent = 0.0
+    while len(costs) < _PASSES and (spent < budget or not costs):
+        seconds, done = _pass(begin(), steps, budget - spent)
+        if costs and done < len(steps):
             break
+        costs.append(seconds / done)
+        spent += seconds
     return min(costs[1:] or costs)
 
 
-def _pass(step: Step, steps: list[NDArray[np.int64]]) -> float:
-    """Seconds of the process, threads of the engines included."""
+def _pass(step: Step, steps: list[NDArray[np.int64]], budget: float) -> tuple[float, int]:
+    """Seconds of the process, threads of the engines included, and the steps done: one at least, within the budget."""
     with quiet():
-        began = time.process_time()
-        for tokens in steps:
-            step(tokens)
-        return time.process_time() - began
+        began, seconds, done = time.process_time(), 0.0, 0
+        while done < len(steps) and (seconds < budget or not done):
+            step(steps[done])
+            done += 1
+            seconds = time.process_time() - began
+        return seconds, done
 
 
 __all__ = ["Batch", "Batches", "Series", "Singles", "batches", "clock_cost", "replay", "singles"]
