@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from itertools import count
 from typing import NamedTuple
 
 import numpy as np
@@ -131,7 +130,6 @@ class _Union:
         self.members: list[tuple[int, ...]] = [()]
         self.modes = [0]
         self.winners = [0]
-        self.rows: list[NDArray[np.int64]] = []
         self.num_starts = 0
 
     def add_start(self, start: LexerStart) -> int:
@@ -143,22 +141,12 @@ class _Union:
 
     def close(self) -> _States:
         """All states reached."""
-        self.rows.append(np.zeros(self.stacked.shape[1], dtype=np.int64))
-        for state in count(1):
-            if state == len(self.members):
-                break
-            self.rows.append(self._row(self.modes[state], self.members[state]))
-        rows = np.array(self.rows)
+        rows = self._rows()
         alone = self._left_alone(rows)
-        modes, places = np.divmod(alone, len(self.stacked)) if len(alone) else (alone, alone)
-        together = len(rows)
-        if together + len(alone) > self.limit:
+        if len(rows) + len(alone) > self.limit:
             raise TooLarge(self.limit)
-        numbers = np.zeros(len(self.exclusive) * len(self.stacked) + 1, dtype=np.int32)
-        numbers[alone] = together + np.arange(len(alone))
-        targets = self.stacked[places]
-        targets[targets > 0] += np.repeat(modes * len(self.stacked), np.count_nonzero(targets, axis=1))
-        table = np.concatenate([np.where(rows < 0, numbers[-np.minimum(rows, 0)], rows), numbers[targets]])
+        table = self._table(rows, alone)
+        modes, places = np.divmod(alone, len(self.stacked))
         terminals = np.array([terminal.number for terminal in self.terminals], dtype=np.int64)[self.owner[places]]
         own = np.zeros((len(alone), self.words), dtype=np.uint64)
         own[np.arange(len(alone)), terminals >> 6] = np.uint64(1) << (terminals & 63).astype(np.uint64)
@@ -168,7 +156,7 @@ class _Union:
         firsts = [(mask & -mask).bit_length() - 1 for mask in self.winners]
         single = sum(len(members) == 1 for members in self.members)
         return _States(
-            table=table.astype(np.int32),
+            table=table,
             accepts=np.concatenate([bit_rows(self.winners, self.words), own * done[:, None]]),
             winner=np.concatenate([firsts, np.where(done, terminals, -1)]).astype(np.int32),
             alive=np.concatenate([bit_rows(self._alive(rows), self.words), own]),
@@ -176,6 +164,24 @@ class _Union:
             start_mark=marks,
             mostly_alone=4 * (single + len(alone)) > 3 * len(table),
         )
+
+    def _rows(self) -> NDArray[np.int64]:
+        """(states, K) what starts and states of several terminals lead to, as in `_row`."""
+        rows = [np.zeros(self.stacked.shape[1], dtype=np.int64)]
+        while len(rows) < len(self.members):
+            rows.append(self._row(self.modes[len(rows)], self.members[len(rows)]))
+        return np.array(rows)
+
+    def _table(self, rows: NDArray[np.int64], alone: NDArray[np.int64]) -> NDArray[np.int32]:
+        """(S, K) those rows, then one for each place left alone, all with numbers of states."""
+        size = len(self.stacked)
+        numbers = np.zeros(len(self.exclusive) * size + 1, dtype=np.int32)
+        numbers[alone] = len(rows) + np.arange(len(alone))
+        modes, places = np.divmod(alone, size)
+        targets = self.stacked[places]
+        targets[targets > 0] += np.repeat(modes * size, np.count_nonzero(targets, axis=1))
+        together = np.where(rows < 0, numbers[-np.minimum(rows, 0)], rows)
+        return np.concatenate([together, numbers[targets]]).astype(np.int32)
 
     def _row(self, mode: int, members: tuple[int, ...]) -> NDArray[np.int64]:
         """(K,) targets: a state of several terminals, or the negative code of a place left alone."""
