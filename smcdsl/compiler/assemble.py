@@ -531,24 +531,23 @@ def parser_tables(
     states, terminals = len(tables.shift), tables.end + 1
     shift = np.full((states, terminals), -1, dtype=np.int32)
     goto = np.full((states, len(tables.grammar.nonterminals)), -1, dtype=np.int32)
-    cells: list[int] = []
-    productions: list[int] = []
+    reductions: list[tuple[int, int, int]] = []
     for state in range(states):
         for terminal, target in tables.shift[state].items():
             shift[state, terminal] = target
         for nonterminal, target in tables.goto[state].items():
             goto[state, nonterminal] = target
-        for production, lookaheads in tables.reduce[state].items():
-            found = [state * terminals + terminal for terminal in bits(lookaheads)]
-            cells += found
-            productions += [production] * len(found)
-    order = np.argsort(np.array(cells, dtype=np.int64), kind="stable")
-    counts = np.bincount(np.array(cells, dtype=np.int64), minlength=states * terminals)
-    first = np.concatenate([[0], np.cumsum(counts)])
+        reductions += [(state, production, lookaheads) for production, lookaheads in tables.reduce[state].items()]
+    masks = bit_rows([lookaheads for _, _, lookaheads in reductions], terminals // 64 + 1)
+    number, terminal_of = np.nonzero(np.unpackbits(masks.view(np.uint8), axis=1, bitorder="little"))
+    of = np.array([(state, production) for state, production, _ in reductions], dtype=np.int64).reshape(-1, 2)[number]
+    cells = of[:, 0] * terminals + terminal_of
+    order = np.argsort(cells, kind="stable")
+    first = np.concatenate([[0], np.cumsum(np.bincount(cells, minlength=states * terminals))])
     return ParserTables(
         shift=shift,
         first_reduce=first.astype(np.int32),
-        reduce=np.array(productions, dtype=np.int32)[order],
+        reduce=of[order, 1].astype(np.int32),
         goto=goto,
         lhs=np.array([production.lhs for production in tables.grammar.productions], dtype=np.int32),
         length=np.array([len(production.rhs) for production in tables.grammar.productions], dtype=np.int32),

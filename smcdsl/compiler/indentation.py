@@ -148,12 +148,13 @@ class _States:
         outside, inside = np.flatnonzero(~self.inside), np.flatnonzero(self.inside)
         old = np.concatenate([outside, np.repeat(inside, _COUNTS)])
         # Before the first newline there is no column, as for lark: such a break fits inside brackets only.
-        column = np.concatenate([np.full(len(outside), OVER), np.tile(counts, len(inside))])
-        first = np.zeros(size, dtype=np.int64)
+        column = np.concatenate([np.full(len(outside), OVER), np.tile(counts, len(inside))]).astype(np.int32)
+        first = np.zeros(size, dtype=np.int32)
         first[outside] = np.arange(len(outside))
         first[inside] = len(outside) + _COUNTS * np.arange(len(inside))
         kinds, kind_of = distinct_columns(lexer.next_state)
-        counted = {_NEWLINE: 0, _BLANK: np.minimum(column + 1, OVER), _TAB: np.minimum(column + layout.tab, OVER)}
+        wider = {_BLANK: np.minimum(column + 1, OVER), _TAB: np.minimum(column + layout.tab, OVER)}
+        counted = {_NEWLINE: np.zeros_like(column)} | wider
         kind_of[list(counted)] = len(kinds) + np.arange(len(counted))
         after = np.tile(column[:, None], (1, len(kinds) + len(counted)))
         for byte, columns in counted.items():
@@ -265,7 +266,7 @@ def _parser(
     )
 
 
-def _reached(next_state: NDArray[np.int64], starts: NDArray[np.int64]) -> NDArray[np.bool_]:
+def _reached(next_state: NDArray[np.int32], starts: NDArray[np.int32]) -> NDArray[np.bool_]:
     found = np.zeros(len(next_state), dtype=np.bool_)
     found[0] = True
     here = np.unique(starts)
