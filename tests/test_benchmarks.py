@@ -130,3 +130,8 @@ def test_a_text_of_another_language_is_refused(engine, texts):
 )
 def test_differences_between_masks_of_schemas_have_reasons(before, token, reason):
     assert reason_of(before, token) == reason
+
+
+def test_what_is_left_is_explained_by_keywords_of_the_schema():
+    assert reason_of('{"na', "me", '{"format": "hostname"}') == "host names"
+    assert reason_of("", "me", '{"allOf": [true]}') == "keywords passed over"
