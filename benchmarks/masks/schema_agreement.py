@@ -2,8 +2,8 @@
 
 llguidance is asked without forcing. A token that one side alone allows is explained by the text before it and its own:
 
-- `escapes`: a peer does not take some escapes of JSON in texts whose form or length is limited, nor `\\/` anywhere; this
-  project takes no needless ones in texts and names that the schema says more about.
+- `escapes`: a peer does not take some escapes of JSON in texts whose form or length is limited, nor `\\/` anywhere;
+  this project takes no needless ones in texts and names that the schema says more about.
 - `control characters`: llguidance leaves out U+007F, which JSON texts may hold; xgrammar allows U+0000 to U+001F, which
   they may not, where a length is limited.
 - `blanks`: a peer takes no blanks before or after the value, or beside its brackets and commas.
