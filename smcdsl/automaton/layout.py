@@ -29,6 +29,8 @@ ENDINGS_START = next(_next)  # i32 (modes + 1,)
 ENDINGS = next(_next)  # i32 (n, 3) markers by which the text of a mode ends at the outermost level
 FOLLOWS = next(_next)  # u64 (T, TW) terminals that may come after a terminal
 CHECK_STARTS = next(_next)  # whether the lexer depends on the parser
+CODE_ROW = next(_next)  # i32 (S,) the row of CODES of a start state
+CODES = next(_next)  # i32 (rows, 256) see `lexing.code_of`
 
 # The parser. R states, T terminals.
 ACTION = next(_next)  # i32 (R, T) 0 error, n > 0 shift to n - 1, n < 0 reduce -n - 1, CONFLICT

@@ -15,6 +15,8 @@ from smcdsl.automaton.layout import (
     ACCEPTS_START,
     AGENDA,
     ALIVE,
+    CODE_ROW,
+    CODES,
     EXCLUSIVE,
     FILTER_NEXT,
     FLAG,
@@ -64,9 +66,12 @@ def omega(t: int, q: int, r: int, owed: int) -> int:
 
 
 @njit(inline="always")
-def code_of(start, byte):  # type: ignore[no-untyped-def]
-    """How the next lexeme begins: as from lexer state `start` with `byte`. Starts with equal successors are alike."""
-    return 256 * start + byte
+def code_of(t, start, byte):  # type: ignore[no-untyped-def]
+    """How the next lexeme begins: as from lexer state `code >> 8` with byte `code & 255`, which stand for all alike.
+
+    Starts with equal successors are alike; there is one code for all that the same starts are alike in.
+    """
+    return i32(i64(t, CODES), 256 * i32(i64(t, CODE_ROW), start) + byte)
 
 
 @njit(inline="always")
@@ -180,7 +185,7 @@ def find_moves(t: int, here: int, byte: int) -> int:
                 owes = owe(t, owed_now, onward) if onward else owed_now
                 if owes > 0 and not escapes(t, begun, owes):
                     continue
-            count = add_move(t, count, first, terminal, k, code_of(start, byte), omega(t, begun, r, owes))
+            count = add_move(t, count, first, terminal, k, code_of(t, start, byte), omega(t, begun, r, owes))
     return count
 
 

@@ -226,6 +226,34 @@ def _set_borders(pools: Pools, lexer: LexerTables, parser: ParserTables, lines: 
     pools.set(layout.ENDINGS_START, endings_start // 3)
     pools.set(layout.ENDINGS, flat_endings)
     pools.table[layout.CHECK_STARTS] = any(len(found) > 1 for found in starts)
+    _set_codes(pools, lexer, [np.array([start for start in found if start], dtype=np.int32) for found in starts])
+
+
+def _set_codes(pools: Pools, lexer: LexerTables, starts: list[NDArray[np.int32]]) -> None:
+    """Numbers for how lexemes begin, given the start states of each mode."""
+    row = np.zeros(len(lexer.next_state), dtype=np.int32)
+    every = np.concatenate(starts)
+    row[every] = np.arange(len(every))
+    codes = [_codes(lexer.next_state[members], members) for members in starts]
+    pools.set(layout.CODE_ROW, row)
+    pools.set(layout.CODES, np.concatenate(codes))
+
+
+def _codes(after: NDArray[np.int32], starts: NDArray[np.int32]) -> NDArray[np.int32]:
+    """(n, 256) a (start, byte) that stands for all with which the same of n starts have the same state `after` it.
+
+    Were there a code for every byte, tokens that differ in it would never be one group.
+    """
+    if len(starts) < 2:
+        return np.repeat(256 * starts[:, None], 256, axis=1)
+    _, first, kind_of = np.unique(after, axis=1, return_index=True, return_inverse=True)
+    codes = np.zeros((len(starts), len(first)), dtype=np.int32)
+    known: dict[bytes, int] = {}
+    for kind, byte in enumerate(first.tolist()):
+        for state in np.unique(after[:, byte]):
+            alike = after[:, byte] == state
+            codes[alike, kind] = known.setdefault(alike.tobytes(), 256 * int(starts[np.argmax(alike)]) + byte)
+    return codes[:, kind_of.reshape(-1)]
 
 
 def _modes_of_terminals(lexer: LexerTables, terminals: int) -> dict[int, list[int]]:
