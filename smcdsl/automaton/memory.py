@@ -11,14 +11,17 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import tempfile
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import numba
 from llvmlite import ir
 from numba import types
+from numba.core.caching import IndexDataCacheFile
 from numba.extending import intrinsic
 
 if not numba.config.CACHE_DIR and not any(
@@ -54,6 +57,39 @@ STAMP = _stamp()
 """Hash of all kernels' sources: of what they are, and of what they make."""
 
 
+class CompiledFiles(IndexDataCacheFile):  # type: ignore[misc]
+    """numba's cache files of one function, safe for processes that compile it at the same time.
+
+    numba counts data files, and names one in the index before it is written: a second process may give the same number
+    to another signature, or find the file of an earlier version behind it, and then runs wrong machine code (seen as
+    loops without end and crashes of parallel tests). Here a name says what is in the file, which is written first; an
+    entry of the index that another process writes over is compiled again.
+    """
+
+    def save(self, key: Any, data: Any) -> None:
+        """Keep what was compiled for a signature; where nothing can be written, it is compiled again next time."""
+        with suppress(OSError):
+            self._save(key, data)
+
+    def _save(self, key: Any, data: Any) -> None:
+        digest = hashlib.blake2b(f"{self._source_stamp} {key!r}".encode(), digest_size=8).digest()
+        name = self._data_name(int.from_bytes(digest, "big"))
+        self._save_data(name, data)
+        overloads = self._load_index()
+        if not overloads:
+            self._remove_others(name)
+        overloads[key] = name
+        self._save_index(overloads)
+
+    def _remove_others(self, name: str) -> None:
+        """Delete data files that no index speaks of any more."""
+        before, after = (re.escape(part) for part in self._data_name_pattern.split("{number:d}"))
+        for entry in os.scandir(self._cache_path):
+            if entry.name != name and re.fullmatch(rf"{before}\d+{after}", entry.name):
+                with suppress(OSError):
+                    os.unlink(entry.path)
+
+
 def njit(**options: Any) -> Callable[[Any], Any]:
     """`numba.njit` with the cache on, and stale as soon as any kernel's file changes.
 
@@ -62,7 +98,9 @@ def njit(**options: Any) -> Callable[[Any], Any]:
 
     def decorate(function: Any) -> Any:
         compiled = numba.njit(cache=True, **options)(function)
-        compiled._cache._cache_file._source_stamp = STAMP
+        known = compiled._cache._cache_file
+        known.__class__ = CompiledFiles
+        known._source_stamp = STAMP
         return compiled
 
     return decorate

@@ -236,7 +236,7 @@ def _set_codes(pools: Pools, lexer: LexerTables, starts: list[NDArray[np.int32]]
     row[every] = np.arange(len(every))
     codes = [_codes(lexer.next_state[members], members) for members in starts]
     pools.set(layout.CODE_ROW, row)
-    pools.set(layout.CODES, np.concatenate(codes))
+    pools.set(layout.CODES, np.ascontiguousarray(np.concatenate(codes)))
 
 
 def _codes(after: NDArray[np.int32], starts: NDArray[np.int32]) -> NDArray[np.int32]:
@@ -253,7 +253,7 @@ def _codes(after: NDArray[np.int32], starts: NDArray[np.int32]) -> NDArray[np.in
         for state in np.unique(after[:, byte]):
             alike = after[:, byte] == state
             codes[alike, kind] = known.setdefault(alike.tobytes(), 256 * int(starts[np.argmax(alike)]) + byte)
-    return codes[:, kind_of.reshape(-1)]
+    return np.take(codes, kind_of.reshape(-1), axis=1)
 
 
 def _modes_of_terminals(lexer: LexerTables, terminals: int) -> dict[int, list[int]]:
