@@ -51,6 +51,7 @@ from smcdsl.compiler.lexer import Lexer, LexerStart, bit_rows, build_lexer
 from smcdsl.compiler.minimal import DEFAULT_STATE_LIMIT
 from smcdsl.compiler.obligations import with_trapped
 from smcdsl.compiler.product import intersect_rules, without_restrictions
+from smcdsl.compiler.refinement import distinct_columns
 from smcdsl.compiler.separation import adjacent_terminals, ends_before, is_separable
 from smcdsl.compiler.site_rules import Automata, SiteRules
 from smcdsl.compiler.spelling import Spelling
@@ -453,7 +454,9 @@ class _Parsed:
             widened = with_columns(self.lexer, self.parser, self._layout, ends)
             self.lexer, self.parser, self.layout = widened.lexer, widened.parser, widened.layout
             self.separable = self.separable and widened.separable
-        self.lexer = with_trapped(self.lexer, self._followers())
+        # Columns tell bytes apart that the lexer without them does not.
+        kinds = lexer.kinds if self.layout is None else distinct_columns(self.lexer.next_state)[0]
+        self.lexer = with_trapped(self.lexer, kinds, self._followers())
 
     def _followers(self) -> dict[int, int]:
         """For every terminal that is read the bit set of those that may come next, in any state of the parser."""

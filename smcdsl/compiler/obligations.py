@@ -14,20 +14,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from smcdsl.automaton.tables import LexerTables
-from smcdsl.compiler.refinement import distinct_columns
 
 _MOST_PAIRS = 500_000
 """Beyond this nothing is said of any pair, which costs searches but no exactness."""
 
 
-def with_trapped(lexer: LexerTables, followers: Mapping[int, int]) -> LexerTables:
+def with_trapped(lexer: LexerTables, kinds: NDArray[np.int64], followers: Mapping[int, int]) -> LexerTables:
     """The same lexer with `trapped` computed.
 
     Args:
         lexer: the shared automaton of the terminals.
+        kinds: (K,) one byte of each class that no state tells apart.
         followers: for each terminal that is ever read a bit set of the terminals that may come right after it.
     """
-    states, owed = _Pairs(lexer, followers).trapped()
+    states, owed = _Pairs(lexer, kinds, followers).trapped()
     order = np.lexsort((states, owed))
     bounds = np.searchsorted(owed[order], np.arange(len(lexer.next_state) + 1))
     return lexer._replace(trapped_start=bounds.astype(np.int32), trapped=states[order].astype(np.int32))
@@ -36,9 +36,8 @@ def with_trapped(lexer: LexerTables, followers: Mapping[int, int]) -> LexerTable
 class _Pairs:
     """Pairs (state of a lexeme, state owed) as numbers `state * S + owed`."""
 
-    def __init__(self, lexer: LexerTables, followers: Mapping[int, int]) -> None:
+    def __init__(self, lexer: LexerTables, kinds: NDArray[np.int64], followers: Mapping[int, int]) -> None:
         self.lexer, self.followers = lexer, followers
-        kinds, _ = distinct_columns(lexer.next_state)
         self.table = np.ascontiguousarray(lexer.next_state[:, kinds].astype(np.int64))
         self.size = len(self.table)
         # What may be owed after a byte: an obligation that accepts is broken.
