@@ -15,8 +15,13 @@ from smcdsl.compiler.lalr import lalr
 from smcdsl.compiler.minimal import byte_classes, subsets
 from smcdsl.compiler.nfa import ANY_BYTE, Nfa, TooLarge
 from smcdsl.compiler.productions import Productions, Symbol
-from smcdsl.compiler.recursion import recursive_components, references
-from smcdsl.program.grammar import Grammar, GrammarExpression, Reference
+from smcdsl.compiler.recursion import recursive_components
+from smcdsl.program.grammar import (
+    Grammar,
+    GrammarExpression,
+    Reference,
+    references,
+)
 
 _MOST_PAIRS = 200_000
 _MOST_LEAF_STATES = 3_000

@@ -7,7 +7,7 @@ fast; beyond it a question is answered with None, and compiling says what is too
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from difflib import get_close_matches
 from typing import TypeVar
 
@@ -24,7 +24,7 @@ from smcdsl.compiler.languages import (
     not_restrictable,
     restriction_dfa,
 )
-from smcdsl.compiler.recursion import children, recursive_components, references
+from smcdsl.compiler.recursion import recursive_components
 from smcdsl.compiler.regex import RegexError, parse
 from smcdsl.errors import Diagnostic, Span
 from smcdsl.program.grammar import (
@@ -39,7 +39,8 @@ from smcdsl.program.grammar import (
     Reference,
     Repeat,
     Restricted,
-    Terminal,
+    children,
+    references,
 )
 
 __all__ = [
@@ -120,7 +121,7 @@ def _parts(expression: GrammarExpression) -> Iterator[GrammarExpression]:
 def patterns(grammar: Grammar) -> Iterator[Pattern]:
     """Every regular expression of a grammar, those of embedded grammars and conditions included."""
     roots = [*grammar.rules.values(), *(filtered for filtered, _ in grammar.filters)]
-    roots += [terminal.definition for terminal in grammar.terminals.values()]
+    roots += [*(terminal.definition for terminal in grammar.terminals.values()), *grammar.fragments.values()]
     conditions = list(grammar.conditions)
     for part in (part for root in roots for part in _parts(root)):
         if isinstance(part, Pattern):
@@ -213,14 +214,15 @@ def too_large(
     """
     effort = min(effort, limit)
     sizes: dict[str, int | None] = {}
-    bodies: dict[str, GrammarExpression] = {**grammar.rules, **_definitions(grammar.terminals.values())}
+    bodies: dict[str, GrammarExpression] = {**grammar.rules, **grammar.definitions}
     components = recursive_components(grammar.rules)
     likely = sorted(bodies, key=lambda name: -_largest_number(bodies[name]))[:_MOST_BLAMED]
     for name in (name for name in bodies if name in likely):
         body = bodies[name]
         if name not in components:
+            inside = grammar.definitions if name in grammar.definitions else grammar.rules
             try:
-                sizes[name] = len(from_expression(body, {} if name in grammar.terminals else grammar.rules, effort))
+                sizes[name] = len(from_expression(body, inside, effort))
             except TooLarge:
                 sizes[name] = None
             except (NotRegular, RegexError):
@@ -231,10 +233,6 @@ def too_large(
     worst = inner[0] if inner else max(sizes, key=lambda name: sizes[name] or 0, default="")
     reason = _largest_count(bodies[worst]) if worst else ""
     return mistakes.too_large(grammar.span, limit, worst, sizes.get(worst), effort, reason, is_work=is_work)
-
-
-def _definitions(terminals: Iterable[Terminal]) -> dict[str, GrammarExpression]:
-    return {terminal.name: terminal.definition for terminal in terminals}
 
 
 _COUNT = re.compile(r"\{(\d*)(?:,(\d*))?\}")

@@ -44,7 +44,7 @@ from smcdsl.compiler.dfa import (
     intersect,
     is_empty,
 )
-from smcdsl.compiler.forms import FormBuilder, Forms, NotContextFree, layout_terminals, parts_of, regular_rules
+from smcdsl.compiler.forms import FormBuilder, Forms, NotContextFree, layout_terminals, regular_rules
 from smcdsl.compiler.indentation import Layout, layout_fault, with_columns
 from smcdsl.compiler.lalr import LalrTables, lalr
 from smcdsl.compiler.lexer import Lexer, LexerStart, bit_rows, build_lexer
@@ -68,6 +68,8 @@ from smcdsl.program.grammar import (
     LiteralText,
     Reference,
     Restricted,
+    children,
+    names_in,
 )
 from smcdsl.vocabulary import Vocabulary
 
@@ -177,7 +179,7 @@ class _Assembly:
 
     def _filter(self, whole: Whole) -> Dfa | None:
         """The regular language that all conditions and filters leave, or None if there are none."""
-        rules = {**whole.grammar.rules, **{n: t.definition for n, t in whole.grammar.terminals.items()}}
+        rules = {**whole.grammar.rules, **whole.grammar.definitions}
         parts = [(from_expression(expression, rules, self.state_limit), keep) for expression, keep in whole.filters]
         for condition in whole.conditions:
             part = condition_dfa(condition)
@@ -341,9 +343,7 @@ def peel(grammar: Grammar) -> Whole:
 
 def _once(grammar: Grammar, name: str) -> bool:
     """Whether a rule is not referred to again, so that what restricts it restricts whole texts only."""
-    from smcdsl.compiler.forms import references
-
-    return name == grammar.start or all(name not in references(rule) for rule in grammar.rules.values())
+    return name == grammar.start or all(name not in names_in(rule) for rule in grammar.rules.values())
 
 
 def _is_plain(grammar: Grammar, expression: GrammarExpression) -> bool:
@@ -569,13 +569,13 @@ def _refuse_special_tokens(grammar: Grammar, vocabulary: Vocabulary) -> None:
     names = [name for _, name in vocabulary.special_names if len(name) > 2]
     if not names:
         return
-    expressions = [terminal.definition for terminal in grammar.terminals.values()]
+    expressions = [*(terminal.definition for terminal in grammar.terminals.values()), *grammar.fragments.values()]
     if grammar.lexing == "scannerless":
         expressions += grammar.rules.values()
     literals = []
     while expressions:
         expression = expressions.pop()
-        expressions.extend(parts_of(expression))
+        expressions.extend(children(expression))
         if isinstance(expression, LiteralText):
             literals.append(expression)
     texts = "\0".join(literal.text for literal in literals)

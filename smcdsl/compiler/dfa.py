@@ -8,7 +8,7 @@ to the token automaton.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache, wraps
 from typing import ParamSpec
@@ -17,7 +17,7 @@ import numpy as np
 
 from smcdsl.compiler.limits import limit_dfa
 from smcdsl.compiler.minimal import DEFAULT_STATE_LIMIT, Dfa
-from smcdsl.compiler.nfa import ANY_BYTE, Nfa, TooLarge
+from smcdsl.compiler.nfa import ANY_BYTE, Nfa, TooLarge, with_lists
 from smcdsl.compiler.operations import (
     TaggedDfa,
     complement,
@@ -46,7 +46,7 @@ from smcdsl.compiler.queries import (
     shortest,
     texts,
 )
-from smcdsl.compiler.recursion import Component, recursive_components
+from smcdsl.compiler.recursion import Component, needed_by, recursive_components
 from smcdsl.compiler.regex import Anchor, literal, parse
 from smcdsl.compiler.substrings import substrings
 from smcdsl.program.grammar import (
@@ -140,23 +140,21 @@ def from_expression(
     """
     if isinstance(expression, Automaton):
         return from_automaton(expression)
-    if _is_closed(expression):
-        return _closed_dfa(expression, limit)
-    nfa = Nfa(limit=4 * limit)
-    start = nfa.state()
     rules = rules or {}
-    try:
-        end = Building(nfa, rules, recursive_components(rules), limit).add(expression, start)
-    except RecursionError as error:
-        raise TooLarge(limit, "rules within rules") from error
-    return minimized(nfa, start, end, limit)
+    if _is_closed(expression):
+        used = needed_by(expression, rules)
+        if len(used) < _MOST_CLOSED and all(_is_closed(rules[name]) for name in used):
+            return _closed_dfa(expression, tuple((name, rules[name]) for name in used), limit)
+    return _dfa(expression, rules, limit)
 
 
 def _is_closed(expression: GrammarExpression) -> bool:
-    """Whether it is a literal or pattern, or made of such."""
+    """Whether it is a literal or pattern, or made of such and of what it refers to."""
     match expression:
-        case LiteralText() | Pattern() | Automaton():
+        case LiteralText() | Pattern() | Automaton() | Reference(arguments=None):
             return True
+        case Repeat(item):
+            return _is_closed(item)
         case Concatenation(items) | Alternatives(items):
             return len(items) < _MOST_CLOSED and all(map(_is_closed, items))
         case Intersection(left, right) | Difference(left, right):
@@ -192,11 +190,19 @@ def _remembered(maxsize: int) -> Callable[[Callable[Arguments, Dfa]], Callable[A
 
 
 @_remembered(4096)
-def _closed_dfa(expression: GrammarExpression, limit: int) -> Dfa:
+def _closed_dfa(expression: GrammarExpression, used: tuple[tuple[str, GrammarExpression], ...], limit: int) -> Dfa:
     """Terminals, which grammars share and compile again for every vocabulary."""
+    return _dfa(expression, dict(used), limit)
+
+
+def _dfa(expression: GrammarExpression, rules: Mapping[str, GrammarExpression], limit: int) -> Dfa:
     nfa = Nfa(limit=4 * limit)
     start = nfa.state()
-    return minimized(nfa, start, Building(nfa, {}, {}, limit).add(expression, start), limit)
+    try:
+        end = Building(nfa, rules, recursive_components(rules), limit).add(expression, start)
+    except RecursionError as error:
+        raise TooLarge(limit, "rules within rules") from error
+    return minimized(nfa, start, end, limit)
 
 
 _MOST_COPIES = 4
@@ -235,9 +241,7 @@ class Building:
             case Pattern():
                 return self.add_pattern(expression, start)
             case Concatenation(items):
-                for item in items:
-                    start = self.add(item, start)
-                return start
+                return self.nfa.add_sequence(with_lists(_flat(items), _body), self.add, start)
             case Alternatives(items):
                 return self.add_alternatives(items, start)
             case Repeat(item, least, most):
@@ -369,6 +373,20 @@ class Building:
     def embed(self, dfa: Dfa, start: int) -> int:
         """Add a copy of an automaton."""
         return self.nfa.add_deterministic(dfa.edges, dfa.accepting.tolist(), dfa.start, start)
+
+
+def _flat(items: tuple[GrammarExpression, ...]) -> Iterator[GrammarExpression]:
+    for item in items:
+        if isinstance(item, Concatenation):
+            yield from _flat(item.items)
+        else:
+            yield item
+
+
+def _body(expression: GrammarExpression) -> tuple[GrammarExpression, ...] | None:
+    if not (isinstance(expression, Repeat) and expression.least == 0 and expression.most is None):
+        return None
+    return tuple(_flat((expression.item,)))
 
 
 def from_automaton(expression: Automaton) -> Dfa:

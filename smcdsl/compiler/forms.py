@@ -33,6 +33,8 @@ from smcdsl.program.grammar import (
     Repeat,
     Restricted,
     SubstringOf,
+    children,
+    names_in,
 )
 
 _MOST_ALTERNATIVES = 500
@@ -244,7 +246,7 @@ class FormBuilder:
         key = (scope.prefix, "terminal", name)
         if key not in self._known:
             terminal = scope.grammar.terminals[name]
-            whole = from_expression(terminal.definition, _definitions(scope.grammar), self.state_limit)
+            whole = from_expression(terminal.definition, scope.grammar.definitions, self.state_limit)
             dfa = _without_empty(self.spelling.spelled(whole))
             number = self._known[key] = self._new_terminal(scope.prefix + name)
             self.lexical.append(LexicalTerminal(number, dfa, scope.mode, terminal.priority, terminal.order))
@@ -306,7 +308,7 @@ def identity(expression: GrammarExpression) -> object:
 
 def regular_rules(grammar: Grammar) -> frozenset[str]:
     """Rules of a scannerless grammar that reach neither a cycle of references nor a lexed grammar."""
-    reach = {name: set(references(rule)) for name, rule in grammar.rules.items()}
+    reach = {name: names_in(rule) for name, rule in grammar.rules.items()}
     changed = True
     while changed:
         changed = False
@@ -319,27 +321,8 @@ def regular_rules(grammar: Grammar) -> frozenset[str]:
     return frozenset(name for name, names in reach.items() if name not in bad and not names & bad)
 
 
-def references(expression: GrammarExpression) -> list[str]:
-    """Names that an expression refers to, with repetitions."""
-    if isinstance(expression, Reference):
-        return [expression.name]
-    return [name for part in parts_of(expression) for name in references(part)]
-
-
-def parts_of(expression: GrammarExpression) -> tuple[GrammarExpression, ...]:
-    """The direct parts of an expression."""
-    match expression:
-        case Concatenation(items) | Alternatives(items):
-            return items
-        case Repeat(item) | Restricted(item):
-            return (item,)
-        case Intersection(left, right) | Difference(left, right):
-            return (left, right)
-    return ()
-
-
 def _embeds(expression: GrammarExpression) -> bool:
-    return isinstance(expression, Embedded) or any(_embeds(part) for part in parts_of(expression))
+    return isinstance(expression, Embedded) or any(_embeds(part) for part in children(expression))
 
 
 def _is_regular(expression: GrammarExpression, regular: frozenset[str]) -> bool:
@@ -349,7 +332,7 @@ def _is_regular(expression: GrammarExpression, regular: frozenset[str]) -> bool:
         return False
     if isinstance(expression, Reference):
         return expression.name in regular
-    return all(_is_regular(part, regular) for part in parts_of(expression))
+    return all(_is_regular(part, regular) for part in children(expression))
 
 
 def _grouped(
@@ -384,10 +367,6 @@ def _has_small_parts(expression: GrammarExpression) -> bool:
 
 def _together(items: list[GrammarExpression], kind: type[Concatenation] | type[Alternatives]) -> GrammarExpression:
     return items[0] if len(items) == 1 else kind(tuple(items))
-
-
-def _definitions(grammar: Grammar) -> dict[str, GrammarExpression]:
-    return {name: terminal.definition for name, terminal in grammar.terminals.items()}
 
 
 def _without_empty(dfa: Dfa) -> Dfa:

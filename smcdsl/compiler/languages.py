@@ -31,7 +31,7 @@ from smcdsl.compiler.dfa import (
 from smcdsl.compiler.lexed import LexedGrammar
 from smcdsl.compiler.product import grammar_accepts, has_text_in, intersect_rules, without_restrictions
 from smcdsl.compiler.productions import Productions
-from smcdsl.compiler.recursion import children, reachable, recursive_components, references
+from smcdsl.compiler.recursion import reachable, recursive_components
 from smcdsl.errors import Diagnostic, Span
 from smcdsl.program.grammar import (
     Condition,
@@ -44,6 +44,8 @@ from smcdsl.program.grammar import (
     Matches,
     Pattern,
     Restricted,
+    children,
+    references,
 )
 
 ANALYSIS_LIMIT = 100_000

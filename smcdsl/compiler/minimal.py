@@ -147,6 +147,7 @@ class _Subsets:
         self.numbers: dict[frozenset[int], int] = {frozenset(): 0}
         self.subsets: list[frozenset[int]] = [frozenset()]
         self.by_targets: dict[tuple[int, ...], int] = {}
+        self.cuts: dict[tuple[int, ...], list[tuple[int, tuple[int, ...]]]] = {}
 
     def run(self, start: int) -> tuple[RawDfa, list[frozenset[int]]]:
         first = self.number((start,))
@@ -223,9 +224,14 @@ class _Subsets:
         for target in sorted(by_target):
             by_mask.setdefault(by_target[target], []).append(target)
         groups = list(by_mask.values())
+        masks = tuple(by_mask)
+        # Copies of one part of a pattern have the same masks at many places.
+        cuts = self.cuts.get(masks)
+        if cuts is None:
+            cuts = self.cuts[masks] = _split_masks(masks)
         parts = [
             (mask, tuple(groups[found[0]]) if len(found) == 1 else tuple(sorted(chain(*[groups[i] for i in found]))))
-            for mask, found in _split_masks(list(by_mask))
+            for mask, found in cuts
         ]
         self.effort -= len(subset) + sum([len(targets) for _, targets in parts])
         if len(by_mask) > _WIDE:
@@ -233,7 +239,7 @@ class _Subsets:
         return parts
 
 
-def _split_masks(masks: list[int]) -> list[tuple[int, tuple[int, ...]]]:
+def _split_masks(masks: Sequence[int]) -> list[tuple[int, tuple[int, ...]]]:
     """Cut all bytes into sets that are in the same masks: (set of bytes, indices of those masks)."""
     if len(masks) > _WIDE:
         return _split_wide(masks)
@@ -254,7 +260,7 @@ def _split_masks(masks: list[int]) -> list[tuple[int, tuple[int, ...]]]:
     return parts
 
 
-def _split_wide(masks: list[int]) -> list[tuple[int, tuple[int, ...]]]:
+def _split_wide(masks: Sequence[int]) -> list[tuple[int, tuple[int, ...]]]:
     """The same, byte by byte: for very many masks."""
     found: dict[int, list[int]] = {}
     for index, rest in enumerate(masks):

@@ -6,12 +6,15 @@ any letter is one edge. Anchors are silent edges with a condition; `without_anch
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from typing import Generic, TypeVar
 
 from smcdsl.compiler.regex import Anchor, AnchorKind
 from smcdsl.compiler.unicode_classes import END, utf8_nodes
 from smcdsl.program.regular import Characters, Choice, Repetition, Sequence, Tree
+
+Item = TypeVar("Item")
 
 NEWLINE_BYTE = 1 << 10
 ANY_BYTE = (1 << 256) - 1
@@ -51,9 +54,7 @@ class Nfa:
         if isinstance(tree, Characters):
             return self._add_characters(tree, start)
         if isinstance(tree, Sequence):
-            for part in _parts(tree.items):
-                start = self._add_list(part, start) if isinstance(part, _List) else self.add_tree(part, start)
-            return start
+            return self.add_sequence(with_lists(tree.items, _body), self.add_tree, start)
         if isinstance(tree, Choice):
             end = self.state()
             for item in tree.items:
@@ -90,18 +91,22 @@ class Nfa:
         self.silent[start].append(end)
         return end
 
-    def _add_list(self, tree: _List, start: int) -> int:
-        """Add the paths of a list with one copy of its item."""
-        loop, end = self.state(), self.state()
-        self.silent[start].append(loop)
-        last = loop
-        for item in tree.item:
-            last = self.add_tree(item, last)
-        self.silent[last].append(end)
-        for item in tree.separator:
-            last = self.add_tree(item, last)
-        self.silent[last].append(loop)
-        return end
+    def add_sequence(self, parts: list[Item | Listed[Item]], add: Callable[[Item, int], int], start: int) -> int:
+        """Add parts one after the other; those that are lists with one copy of their item."""
+        for part in parts:
+            if not isinstance(part, Listed):
+                start = add(part, start)
+                continue
+            last = loop = self.state()
+            self.silent[start].append(loop)
+            start = self.state()
+            for item in part.item:
+                last = add(item, last)
+            self.silent[last].append(start)
+            for item in part.separator:
+                last = add(item, last)
+            self.silent[last].append(loop)
+        return start
 
     def _add_characters(self, tree: Characters, start: int) -> int:
         nodes = utf8_nodes(tree.ranges)
@@ -141,29 +146,37 @@ class Nfa:
 
 
 @dataclass(frozen=True)
-class _List:
+class Listed(Generic[Item]):
     """An item, and any number of times a separator and an item again; each is a sequence."""
 
-    item: tuple[Tree, ...]
-    separator: tuple[Tree, ...]
+    item: tuple[Item, ...]
+    separator: tuple[Item, ...]
 
 
-def _parts(items: tuple[Tree, ...]) -> list[Tree | _List]:
-    """The items of a sequence; those that are written twice, as in `x(,x)*`, as lists."""
-    parts: list[Tree | _List] = []
+def with_lists(items: Iterable[Item], body_of: Callable[[Item], tuple[Item, ...] | None]) -> list[Item | Listed[Item]]:
+    """The items of a sequence; those that are written twice, as in `x(,x)*`, as lists.
+
+    Args:
+        items: one after the other.
+        body_of: the sequence that an item repeats any number of times, None if it is another item.
+    """
+    parts: list[Item | Listed[Item]] = []
     for item in items:
-        if not (isinstance(item, Repetition) and item.least == 0 and item.most is None):
-            parts.append(item)
-            continue
-        body = item.item.items if isinstance(item.item, Sequence) else (item.item,)
+        body = body_of(item) or ()
         alike = 0
         while alike < min(len(body), len(parts)) and parts[-1 - alike] == body[-1 - alike]:
             alike += 1
         if alike:
-            parts[len(parts) - alike :] = [_List(body[-alike:], body[:-alike])]
+            parts[len(parts) - alike :] = [Listed(body[-alike:], body[:-alike])]
         else:
             parts.append(item)
     return parts
+
+
+def _body(tree: Tree) -> tuple[Tree, ...] | None:
+    if not (isinstance(tree, Repetition) and tree.least == 0 and tree.most is None):
+        return None
+    return tree.item.items if isinstance(tree.item, Sequence) else (tree.item,)
 
 
 # What must follow a place: nothing is known, a newline, exactly one newline and the end, or the end.

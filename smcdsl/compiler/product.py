@@ -27,7 +27,7 @@ from smcdsl.compiler.dfa import (
     to_automaton,
 )
 from smcdsl.compiler.productions import Production, Productions, Symbol, is_leaf
-from smcdsl.compiler.recursion import children, reachable, recursive_components, references
+from smcdsl.compiler.recursion import reachable, recursive_components
 from smcdsl.program.grammar import (
     Alternatives,
     Concatenation,
@@ -40,6 +40,8 @@ from smcdsl.program.grammar import (
     Reference,
     Repeat,
     Restricted,
+    children,
+    references,
 )
 
 DEFAULT_RULE_LIMIT = 100_000

@@ -11,13 +11,14 @@ from collections.abc import Mapping
 from functools import cached_property
 
 from smcdsl.compiler.dfa import DEFAULT_STATE_LIMIT, Dfa, NotRegular, char_lengths, from_expression, is_empty
-from smcdsl.compiler.recursion import reachable, references
+from smcdsl.compiler.recursion import reachable
 from smcdsl.program.grammar import (
     Alternatives,
     Concatenation,
     GrammarExpression,
     Reference,
     Repeat,
+    references,
 )
 
 Symbol = str | GrammarExpression  # a rule's name, or a leaf

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -10,12 +10,10 @@ from smcdsl.compiler.bnf import strongly_connected
 from smcdsl.program.grammar import (
     Alternatives,
     Concatenation,
-    Difference,
     GrammarExpression,
-    Intersection,
     Reference,
     Repeat,
-    Restricted,
+    references,
 )
 
 
@@ -36,39 +34,21 @@ class Component:
         return any(reference.name in self.members for reference in references(expression))
 
 
-def children(expression: GrammarExpression) -> tuple[GrammarExpression, ...]:
-    """The direct parts of an expression."""
-    match expression:
-        case Concatenation(items) | Alternatives(items):
-            return items
-        case Repeat(item, _, _) | Restricted(item, _):
-            return (item,)
-        case Intersection(left, right) | Difference(left, right):
-            return (left, right)
-    return ()
-
-
-def references(expression: GrammarExpression) -> Iterator[Reference]:
-    """All references in an expression, from left to right."""
-    agenda = [expression]
-    while agenda:
-        current = agenda.pop()
-        if isinstance(current, Reference):
-            yield current
-        agenda.extend(reversed(children(current)))
-
-
 def reachable(start: str, rules: Mapping[str, GrammarExpression]) -> list[str]:
     """The rules that `start` needs, itself included, in order of first use."""
-    found = {start: None}
-    agenda = [start]
-    while agenda:
-        name = agenda.pop(0)
-        for reference in references(rules[name]) if name in rules else ():
-            if reference.name not in found:
+    return needed_by(Reference((start,)), rules)
+
+
+def needed_by(expression: GrammarExpression, rules: Mapping[str, GrammarExpression]) -> list[str]:
+    """The rules that an expression needs, in order of first use."""
+    found: dict[str, None] = {}
+    agenda = [expression]
+    for body in agenda:  # grows on the way
+        for reference in references(body):
+            if reference.name in rules and reference.name not in found:
                 found[reference.name] = None
-                agenda.append(reference.name)
-    return [name for name in found if name in rules]
+                agenda.append(rules[reference.name])
+    return list(found)
 
 
 def recursive_components(rules: Mapping[str, GrammarExpression]) -> dict[str, Component]:

@@ -57,20 +57,32 @@ def spread(
     Args:
         after, offsets: as `forward_edges` or `reverse_edges` give them.
     """
+    lists: tuple[list[int], list[int]] | None = None
     while len(frontier):
         if len(frontier) < NARROW:
-            pending = frontier.tolist()
-            while pending and len(pending) < BROAD:
-                state = pending.pop()
-                new = [n for n in after[offsets[state] : offsets[state + 1]].tolist() if not marked[n]]
-                marked[new] = True
-                pending += new
-            frontier = np.array(pending, np.int64)
+            lists = lists or (after.tolist(), offsets.tolist())
+            frontier = _spread_narrowly(marked, frontier, *lists)
             continue
         reached = neighbours(after, offsets, frontier)
         reached = distinct(reached[~marked[reached]])
         marked[reached] = True
         frontier = reached
+
+
+def _spread_narrowly(
+    marked: NDArray[np.bool_], frontier: NDArray[np.int64], after: list[int], offsets: list[int]
+) -> NDArray[np.int64]:
+    """The same, while few states are pending; returns those that are then."""
+    is_marked = bytearray(marked)
+    pending = frontier.tolist()
+    while pending and len(pending) < BROAD:
+        state = pending.pop()
+        for target in after[offsets[state] : offsets[state + 1]]:
+            if not is_marked[target]:
+                is_marked[target] = 1
+                pending.append(target)
+    marked[:] = np.frombuffer(is_marked, bool)
+    return np.array(pending, np.int64)
 
 
 def neighbours(edges: NDArray[np.int64], offsets: NDArray[np.int64], states: NDArray[np.int64]) -> NDArray[np.int64]:

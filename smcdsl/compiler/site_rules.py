@@ -11,7 +11,7 @@ import numpy as np
 
 from smcdsl.automaton.tables import RegularTables
 from smcdsl.compiler.dfa import Dfa, NotRegular, from_expression
-from smcdsl.compiler.forms import Forms, identity, references
+from smcdsl.compiler.forms import Forms, identity
 from smcdsl.program.grammar import (
     Alternatives,
     Automaton,
@@ -27,6 +27,7 @@ from smcdsl.program.grammar import (
     Repeat,
     Restricted,
     SubstringOf,
+    names_in,
 )
 
 Node = list[Any]
@@ -112,7 +113,7 @@ class SiteRules:
         rules = self._grammar.rules
         leading = {name for name in rules if self._boundary(name) is not None}
         while True:
-            wider = leading | {name for name, rule in rules.items() if leading.intersection(references(rule))}
+            wider = leading | {name for name, rule in rules.items() if leading & names_in(rule)}
             if wider == leading:
                 return leading
             leading = wider
@@ -126,7 +127,7 @@ class SiteRules:
         return self._numbers[name]
 
     def _node(self, expression: GrammarExpression) -> Node:
-        if self._grammar.lexing == "scannerless" and not self._leading.intersection(references(expression)):
+        if self._grammar.lexing == "scannerless" and not self._leading & names_in(expression):
             try:
                 return ["leaf", self._leaf(expression)]
             except NotRegular:

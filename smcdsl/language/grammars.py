@@ -15,7 +15,7 @@ from smcdsl.language.suggestions import closest
 from smcdsl.language.symbols import Report, Value
 from smcdsl.language.type_syntax import read_type
 from smcdsl.library import standard
-from smcdsl.library.binding import children, walk
+from smcdsl.library.binding import walk
 from smcdsl.library.lark_files import NOTATIONS, LibraryGrammar, own_grammar
 from smcdsl.program import evaluation
 from smcdsl.program import expressions as tree
@@ -31,6 +31,7 @@ from smcdsl.program.grammar import (
     Reference,
     Repeat,
     Restricted,
+    children,
 )
 from smcdsl.program.program import GrammarDeclaration
 from smcdsl.program.references import (

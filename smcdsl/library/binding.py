@@ -38,6 +38,7 @@ from smcdsl.program.grammar import (
     Reference,
     Repeat,
     Restricted,
+    children,
 )
 from smcdsl.program.program import GrammarDeclaration, Program
 from smcdsl.program.references import DeclaredReference, LibraryReference, StandardReference
@@ -183,19 +184,6 @@ def expression_names(expression: GrammarExpression, declarations: Declarations) 
 def walk(expression: GrammarExpression) -> list[GrammarExpression]:
     """The expression and everything inside it, outer first; references are not followed."""
     return [expression, *(part for child in children(expression) for part in walk(child))]
-
-
-def children(expression: GrammarExpression) -> tuple[GrammarExpression, ...]:
-    """The grammar expressions directly inside one."""
-    match expression:
-        case Concatenation(items=items) | Alternatives(items=items):
-            return items
-        case Repeat(item=item) | Restricted(item=item):
-            return (item,)
-        case Intersection(left=left, right=right) | Difference(left=left, right=right):
-            return (left, right)
-        case _:
-            return ()
 
 
 def _values(node: GrammarExpression) -> list[Expression]:

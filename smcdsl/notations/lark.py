@@ -19,21 +19,24 @@ choose among parses; they do not change which texts are accepted.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
 import lark
+from lark import Tree
 from lark.exceptions import LarkError, UnexpectedInput
 from lark.grammar import Rule
+from lark.lexer import Pattern as LarkPattern
 from lark.lexer import PatternStr, TerminalDef
 from lark.load_grammar import GrammarBuilder
 
 from smcdsl.errors import CompileError, Diagnostic, Source, Span
 from smcdsl.notations import mistakes
 from smcdsl.notations.header import GrammarDeclaration, LarkHeader, read_header
+from smcdsl.notations.lark_terminals import BadTerminal, Part, compose, refuse_doubling
 from smcdsl.program.grammar import (
     Alternatives,
     Concatenation,
@@ -44,6 +47,7 @@ from smcdsl.program.grammar import (
     Pattern,
     Reference,
     Terminal,
+    children,
 )
 
 __all__ = ["VERSION", "GrammarDeclaration", "LarkHeader", "load_lark", "read_header"]
@@ -76,6 +80,7 @@ def load_lark(
     places = _Places(Source(name, text))
     builder = GrammarBuilder(False, [path if callable(path) else str(path) for path in import_paths])
     try:
+        refuse_doubling(text)
         builder.load_grammar(text, name)
         declared = [
             key for key, definition in builder._definitions.items() if definition.is_term and not definition.tree
@@ -84,14 +89,33 @@ def load_lark(
         if undeclared := [terminal for terminal in declared if terminal not in layout]:
             raise CompileError([places.declared(terminal) for terminal in undeclared])
         _require_start(start, builder, name)
-        terminals, rules, ignored = builder.build().compile([start], set(header.refused))
+        parts = _put_together(builder, places)
+        grammar = builder.build()
+        grammar.term_defs = [
+            (key, (Tree("pattern", [parts[key].pattern]) if key in parts and parts[key].is_joined else tree, priority))
+            for key, (tree, priority) in grammar.term_defs
+        ]
+        terminals, rules, ignored = grammar.compile([start], set(header.refused))
+    except BadTerminal as error:
+        place = places.definition(error.terminal)
+        raise CompileError(mistakes.unreadable_grammar(error.reason, place, places.context)) from error
     except (LarkError, OSError, RecursionError, AssertionError) as error:
         raise CompileError(places.explain(error)) from error
-    _refuse_empty(terminals, places)
+    _refuse_empty(terminals, parts, places)
     _refuse_unknown(header, builder)
     defined = {key for key, definition in builder._definitions.items() if definition.is_term and definition.tree}
     indenter = _used_indenter(header, {terminal.name for terminal in terminals}, defined, set(declared))
-    return _grammar(name, start, header, indenter, places, terminals, rules, ignored)
+    return _grammar(name, start, header, indenter, places, parts, terminals, rules, ignored)
+
+
+def _put_together(builder: GrammarBuilder, places: _Places) -> dict[str, Part]:
+    """What the terminals are made of."""
+    trees = {
+        str(key): definition.tree
+        for key, definition in builder._definitions.items()
+        if definition.is_term and definition.tree
+    }
+    return compose(trees, places.raw)
 
 
 def _require_start(start: str, builder: GrammarBuilder, name: str) -> None:
@@ -133,14 +157,16 @@ def _used_indenter(header: LarkHeader, terminals: set[str], defined: set[str], d
     return replace(indenter, opens=tuple(a for a, _ in pairs), closes=tuple(b for _, b in pairs))
 
 
-def _refuse_empty(terminals: Iterable[TerminalDef], places: _Places) -> None:
+def _refuse_empty(terminals: Iterable[TerminalDef], parts: Mapping[str, Part], places: _Places) -> None:
     problems = []
     for terminal in terminals:
-        try:
-            re.compile(terminal.pattern.to_regexp())
-        except re.error as error:
-            problems.append(mistakes.unreadable_grammar(error.msg, places.pattern(terminal), places.context))
-            continue
+        # A pattern that has an expression is known to be sound.
+        if terminal.name not in parts or parts[terminal.name].expression is None:
+            try:
+                re.compile(terminal.pattern.to_regexp())
+            except re.error as error:
+                problems.append(mistakes.unreadable_grammar(error.msg, places.pattern(terminal), places.context))
+                continue
         if terminal.pattern.min_width == 0:
             problems.append(mistakes.empty_terminal(terminal.name, places.pattern(terminal), places.context))
     if problems:
@@ -153,6 +179,7 @@ def _grammar(
     header: LarkHeader,
     indenter: Indenter | None,
     places: _Places,
+    parts: Mapping[str, Part],
     terminals: Sequence[TerminalDef],
     rules: Sequence[Rule],
     ignored: Sequence[str],
@@ -173,12 +200,14 @@ def _grammar(
     else:
         boundaries = tuple(boundary for boundary in header.boundaries if boundary in bodies or boundary in gathered)
     ordered = sorted(terminals, key=_lexing_order)
+    made = {terminal.name: _terminal(terminal, order, parts, places) for order, terminal in enumerate(ordered)}
     return Grammar(
         name=name,
         start=start,
         rules=bodies,
         lexing=header.lexing,
-        terminals={terminal.name: _terminal(terminal, order, places) for order, terminal in enumerate(ordered)},
+        terminals=made,
+        fragments=_fragments(made.values(), parts),
         ignored=tuple(dict.fromkeys(ignored)),
         boundaries=boundaries,
         boundary_of=boundary_of,
@@ -193,15 +222,33 @@ def _lexing_order(terminal: TerminalDef) -> tuple[int, bool, int, int, str]:
     return -terminal.priority, is_pattern, -pattern.max_width, -len(pattern.value), terminal.name
 
 
-def _terminal(terminal: TerminalDef, order: int, places: _Places) -> Terminal:
+def _terminal(terminal: TerminalDef, order: int, parts: Mapping[str, Part], places: _Places) -> Terminal:
     pattern = terminal.pattern
     span = places.pattern(terminal)
-    if isinstance(pattern, PatternStr):
-        definition: GrammarExpression = LiteralText(pattern.value, "i" in pattern.flags, span=span)
+    part = parts.get(terminal.name)
+    if part is not None and part.is_joined and part.expression is not None:
+        definition = replace(part.expression, span=part.expression.span or span)
+    elif isinstance(pattern, PatternStr):
+        definition = LiteralText(pattern.value, "i" in pattern.flags, span=span)
     else:
         definition = Pattern(pattern.value, "".join(sorted(pattern.flags)), span=span)
     is_keyword = isinstance(pattern, PatternStr)
     return Terminal(terminal.name, definition, terminal.priority, is_keyword, order)
+
+
+def _fragments(terminals: Iterable[Terminal], parts: Mapping[str, Part]) -> dict[str, GrammarExpression]:
+    """What definitions refer to, directly or not."""
+    found: dict[str, GrammarExpression] = {}
+    agenda = [terminal.definition for terminal in terminals]
+    while agenda:
+        expression = agenda.pop()
+        agenda += children(expression)
+        if isinstance(expression, Reference) and expression.name not in found:
+            definition = parts[expression.name].expression
+            assert definition is not None
+            found[expression.name] = definition
+            agenda.append(definition)
+    return found
 
 
 class _Places:
@@ -230,8 +277,12 @@ class _Places:
 
     def pattern(self, terminal: TerminalDef) -> Span | None:
         """Where the pattern of a terminal is written, or the terminal's name, or nothing."""
-        raw = terminal.pattern.raw
-        defined = self.definitions.get(terminal.name)
+        return self.raw(terminal.pattern, terminal.name)
+
+    def raw(self, pattern: LarkPattern, name: str) -> Span | None:
+        """The same for a pattern in a terminal of some name."""
+        raw = pattern.raw
+        defined = self.definitions.get(name)
         start = self.source.text.find(raw, defined.start if defined else 0) if raw else -1
         return Span(self.source, start, start + len(raw)) if start >= 0 and raw else defined
 

@@ -9,8 +9,9 @@ them: text is cut into terminals by `longest` match over all terminals with rese
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Literal
 
 from smcdsl.errors import Span
@@ -169,7 +170,7 @@ class Terminal:
     """
 
     name: str
-    definition: GrammarExpression  # regular: LiteralText, Pattern and combinations
+    definition: GrammarExpression  # regular; refers to `Grammar.fragments` and terminals
     priority: int = 0
     is_keyword: bool = False  # a literal text, reserved under `longest`
     order: int = 0
@@ -220,6 +221,40 @@ class Grammar:
     filters: tuple[tuple[GrammarExpression, bool], ...] = ()
     """(regular expression tree, keep): texts must (keep) or must not be in it: compiled `&` and `-`."""
     value_type: Type | None = None
+    fragments: Mapping[str, GrammarExpression] = field(default_factory=dict)
+    """Parts of the definitions of terminals, by the names that these refer to; they are no lexical symbols."""
     indenter: Indenter | None = None
     """For lexed grammars: its `indent` and `dedent` are in rules and have no definition in `terminals`."""
     span: Span | None = field(default=None, repr=False, compare=False)
+
+    @cached_property
+    def definitions(self) -> dict[str, GrammarExpression]:
+        """What the definitions of terminals may refer to."""
+        return {**{name: terminal.definition for name, terminal in self.terminals.items()}, **self.fragments}
+
+
+def children(expression: GrammarExpression) -> tuple[GrammarExpression, ...]:
+    """The direct parts of an expression."""
+    match expression:
+        case Concatenation(items) | Alternatives(items):
+            return items
+        case Repeat(item, _, _) | Restricted(item, _):
+            return (item,)
+        case Intersection(left, right) | Difference(left, right):
+            return (left, right)
+    return ()
+
+
+def references(expression: GrammarExpression) -> Iterator[Reference]:
+    """All references in an expression, from left to right."""
+    agenda = [expression]
+    while agenda:
+        current = agenda.pop()
+        if isinstance(current, Reference):
+            yield current
+        agenda.extend(reversed(children(current)))
+
+
+def names_in(expression: GrammarExpression) -> set[str]:
+    """What an expression refers to."""
+    return {reference.name for reference in references(expression)}

@@ -46,6 +46,11 @@ def _lines(grammar: Grammar) -> Iterator[str]:
         for terminal in grammar.terminals.values():
             skipped = "   (skipped)" if terminal.name in grammar.ignored else ""
             yield f"  {terminal.name:<{width}} = {_cut(expression_text(terminal.definition))}{skipped}"
+    if grammar.fragments:
+        yield "parts of terminals"
+        width = max(map(len, grammar.fragments))
+        for name, part in grammar.fragments.items():
+            yield f"  {name:<{width}} = {_cut(expression_text(part))}"
     for expression, keeps in grammar.filters:
         yield f"{'&' if keeps else '-'} {_cut(expression_text(expression))}"
     if restrictions:

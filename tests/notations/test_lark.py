@@ -10,10 +10,10 @@ from lark import Lark
 from lark.exceptions import LarkError
 
 from smcdsl.compiler.analyze import GrammarAnalysis
-from smcdsl.compiler.recursion import reachable, references
+from smcdsl.compiler.recursion import reachable
 from smcdsl.errors import CompileError
 from smcdsl.notations.lark import load_lark
-from smcdsl.program.grammar import Grammar, LiteralText, Pattern
+from smcdsl.program.grammar import Grammar, LiteralText, Pattern, references
 
 GRAMMARS = {
     "calculator": r"""
