@@ -7,6 +7,7 @@ Without their edges every text that an automaton allows can be written, so that 
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from smcdsl.automaton.tables import TrieTables
 from smcdsl.compiler.minimal import Dfa
@@ -18,10 +19,7 @@ class Spelling:
 
     def __init__(self, trie: TrieTables | None = None) -> None:
         """All bytes can be written if there is no vocabulary."""
-        self._absent = np.zeros(256, dtype=np.bool_)
-        if trie is not None:
-            self._absent[:] = True
-            self._absent[trie.byte[1:]] = False
+        self._absent = np.zeros(256, dtype=np.bool_) if trie is None else _absent_bytes(trie)
         self.missing: set[int] = set()
 
     def spelled(self, dfa: Dfa) -> Dfa:
@@ -33,3 +31,15 @@ class Spelling:
         next_state = dfa.next_state.copy()
         next_state[:, lost] = 0
         return minimize(next_state, dfa.accepting, dfa.start)
+
+
+def _absent_bytes(trie: TrieTables) -> NDArray[np.bool_]:
+    """(256,) whether no token contains a byte. In most vocabularies every byte begins one: few nodes are looked at."""
+    absent = np.ones(256, dtype=np.bool_)
+    node = 1
+    while node < len(trie.byte):
+        absent[trie.byte[node]] = False
+        node = int(trie.skip[node])
+    if absent.any():
+        absent[trie.byte[1:]] = False
+    return absent
