@@ -11,23 +11,18 @@ _BLOCK = 2048
 
 
 @triton.jit
-def _close(logits, words, vocab_size, logits_stride, words_stride, BLOCK: tl.constexpr):  # type: ignore[no-untyped-def]  # noqa: N803
+def _close(logits, words, vocab_size, row_stride, token_stride, words_stride, BLOCK: tl.constexpr):  # type: ignore[no-untyped-def]  # noqa: N803
     row = tl.program_id(0).to(tl.int64)
     tokens = tl.program_id(1) * BLOCK + tl.arange(0, BLOCK)
     inside = tokens < vocab_size
     word = tl.load(words + row * words_stride + (tokens >> 5), mask=inside, other=-1)
     shut = ((word >> (tokens & 31)) & 1) == 0
-    tl.store(logits + row * logits_stride + tokens, float("-inf"), mask=inside & shut)
+    tl.store(logits + row * row_stride + tokens.to(tl.int64) * token_stride, float("-inf"), mask=inside & shut)
 
 
 def close_rows(logits: Any, words: Any) -> None:
     """Write -inf into `logits`, (N, V), where the bits of `words`, (N, W) int32, are not set."""
-    if logits.stride(1) != 1:
-        # Rare enough that a copy does.
-        packed = logits.contiguous()
-        close_rows(packed, words)
-        logits.copy_(packed)
-        return
     words = words.contiguous()
-    count, size = logits.shape
-    _close[count, triton.cdiv(size, _BLOCK)](logits, words, size, logits.stride(0), words.stride(0), BLOCK=_BLOCK)
+    (count, size), (row_stride, token_stride) = logits.shape, logits.stride()
+    grid = count, triton.cdiv(size, _BLOCK)
+    _close[grid](logits, words, size, row_stride, token_stride, words.stride(0), BLOCK=_BLOCK)

@@ -1,5 +1,9 @@
 """Packed masks on logits equal booleans on logits, whatever the sizes, types and layout."""
 
+import os
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -47,6 +51,31 @@ def test_plain_torch_does_the_same(case):
     wanted = expected(logits, allowed)
     close_in_parts(logits, words)
     assert torch.equal(logits, wanted)
+
+
+_KERNEL = """
+import torch
+from smcdsl.models.token_masks import close_in_parts
+from smcdsl.models.token_masks_triton import close_rows
+torch.manual_seed(0)
+for kind in (torch.float32, torch.bfloat16, torch.float16):
+    for size in (1, 31, 32, 33, 2047, 2049, 9000):
+        for whole in (torch.randn(3, size + 5), torch.randn(size + 5, 3).T):
+            words = torch.randint(-(2**31), 2**31, (3, -(-size // 32) + 1)).to(torch.int32)
+            found, wanted = whole.to(kind), whole.to(kind)
+            close_rows(found[:, :size], words)
+            close_in_parts(wanted[:, :size], words)
+            assert torch.equal(found, wanted), (kind, size)
+"""
+
+
+def test_the_kernel_for_gpus_does_the_same():
+    """Run by triton's interpreter, which asks for no GPU; it must be chosen before triton is imported."""
+    pytest.importorskip("triton", reason="triton is not installed; it comes with torch for CUDA")
+    done = subprocess.run(
+        [sys.executable, "-c", _KERNEL], env={**os.environ, "TRITON_INTERPRET": "1"}, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=str)
