@@ -14,6 +14,8 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
+FOLDER_LIMIT = 1 << 30
+"""Bytes that the files of one folder of the cache may have; those used least recently go first."""
 _MAGIC = b"smcdsl, kept: 2\n"
 _HEAD = len(_MAGIC) + 16
 
@@ -34,6 +36,8 @@ def read_kept(path: Path) -> memoryview | None:
     try:
         with path.open("rb") as file:
             content = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY))
+        with suppress(OSError):
+            os.utime(path)
     except (OSError, ValueError):
         # ValueError: there is nothing in it.
         return None
@@ -57,6 +61,28 @@ def keep(path: Path, parts: Sequence[bytes | memoryview]) -> None:
             file.write(_MAGIC + length.to_bytes(8, "little") + checksum.to_bytes(8, "little"))
             file.writelines(parts)
         temporary.replace(path)
+        make_room(path.parent)
     except OSError:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
+
+
+def make_room(folder: Path, limit: int = FOLDER_LIMIT) -> None:
+    """Delete the files used least recently until those that are left have `limit` bytes at most.
+
+    A file that is in use stays readable for whoever has opened it.
+    """
+    found = []
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            with suppress(OSError):
+                if entry.is_file(follow_symlinks=False):
+                    state = entry.stat()
+                    found.append((state.st_mtime_ns, state.st_size, entry.path))
+    total = sum(size for _, size, _ in found)
+    for _, size, path in sorted(found):
+        if total <= limit:
+            return
+        with suppress(OSError):
+            os.unlink(path)
+        total -= size

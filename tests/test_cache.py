@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
-from smcdsl.cache import cache_dir, keep, read_kept
+from smcdsl.cache import cache_dir, keep, make_room, read_kept
 
 PARTS = [b"first", b"", bytes(range(256))]
 
@@ -63,3 +64,29 @@ def test_the_folder_is_where_the_environment_says(monkeypatch, tmp_path):
     assert cache_dir() == Path(tmp_path)
     monkeypatch.delenv("SMCDSL_CACHE_DIR")
     assert cache_dir().name == "smcdsl"
+
+
+def test_the_files_used_least_recently_go_first(tmp_path):
+    for i in range(5):
+        keep(tmp_path / str(i), [b"x" * 100])
+        os.utime(tmp_path / str(i), (i, i))
+    size = (tmp_path / "0").stat().st_size
+    assert read_kept(tmp_path / "1") is not None
+    make_room(tmp_path, 2 * size)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["1", "4"]
+
+
+def test_writing_makes_room(tmp_path, monkeypatch):
+    monkeypatch.setattr("smcdsl.cache.make_room", lambda folder: make_room(folder, 300))
+    for i in range(5):
+        keep(tmp_path / str(i), [b"x" * 100])
+    assert 1 <= len(list(tmp_path.iterdir())) <= 2
+    assert (tmp_path / "4").exists()
+
+
+def test_what_was_read_outlives_its_file(tmp_path):
+    keep(tmp_path / "a", [b"x" * 10_000])
+    content = read_kept(tmp_path / "a")
+    make_room(tmp_path, 0)
+    assert not list(tmp_path.iterdir())
+    assert bytes(content) == b"x" * 10_000

@@ -18,13 +18,12 @@ from numpy.typing import NDArray
 
 from smcdsl.automaton.memory import STAMP
 from smcdsl.automaton.walker import TooManyWays, Walker
+from smcdsl.cache import make_room
 
 AHEAD_NODES = 16_384
 """Vocabularies whose trie has fewer nodes need no thread and no file: a walk takes some microseconds."""
 BYTES_LIMIT = 96 * 2**20
 """Blocks made ahead at most; those of further states are made when a mask asks for them."""
-FOLDER_LIMIT = 1 << 30
-"""Bytes that all files of a cache folder may have; the least recently used go first."""
 _MAGIC = b"smcdsl blocks 1\n"
 
 
@@ -137,7 +136,7 @@ class Blocks:
         """Write what there is and use the file from now on. A cache that cannot be written only costs time."""
         try:
             write_blocks(path, self._made)
-            make_room(path.parent, FOLDER_LIMIT)
+            make_room(path.parent)
         except OSError:
             return
         self._file = BlockFile.open(path)
@@ -215,18 +214,6 @@ def write_blocks(path: Path, blocks: dict[int, NDArray[np.int32]]) -> None:
             if len(block) & 1:
                 file.write(b"\0\0\0\0")
     temporary.replace(path)
-
-
-def make_room(folder: Path, limit: int) -> None:
-    """Delete the files used least recently until those that are left have `limit` bytes at most."""
-    files = sorted(
-        ((path.stat().st_mtime, path.stat().st_size, path) for path in folder.glob("*.blocks")), reverse=True
-    )
-    total = 0
-    for _, size, path in files:
-        total += size
-        if total > limit:
-            path.unlink(missing_ok=True)
 
 
 def block_path(folder: Path, fingerprint: str, following: bytes) -> Path:

@@ -494,7 +494,7 @@ class _Parsed:
             members &= tables.acceptable(state) | self._passed_over
         if state == 0 and self._flush:
             members &= ~sum(1 << terminal for terminal in self.forms.ignored)
-        return frozenset(bits(members))
+        return _numbers(members)
 
     def _always_shiftable(self, tables: LalrTables) -> bool:
         """Whether every terminal that a state looks for can win a lexeme that begins in it."""
@@ -517,6 +517,12 @@ class _Parsed:
             rule = self.forms.rules.get(production.lhs)
             closes.append(number.get(grammar.boundary_of.get(rule, rule), -1) if rule is not None else -1)
         return np.array(closes, dtype=np.int32)
+
+
+@lru_cache(maxsize=4096)
+def _numbers(mask: int) -> frozenset[int]:
+    """The numbers of the bits of a mask; many states have the same."""
+    return frozenset(bits(mask))
 
 
 def bits(mask: int) -> Iterator[int]:

@@ -126,13 +126,15 @@ def _lookaheads(grammar: ContextFree, automaton: _Lr0) -> dict[tuple[int, int], 
     number = {edge: i for i, edge in enumerate(edges)}
     follow = [0] * len(edges)
     reads: list[list[int]] = [[] for _ in edges]
+    shifts = [sum([1 << symbol for symbol in row if symbol >= 0]) for row in transitions]
+    passed = [
+        [number[state, ~symbol] for symbol in row if symbol < 0 and ~symbol in empty]
+        for state, row in enumerate(transitions)
+    ]
     for i, (state, symbol) in enumerate(edges):
         target = transitions[state][~symbol]
-        for after in transitions[target]:
-            if after >= 0:
-                follow[i] |= 1 << after
-            elif ~after in empty:
-                reads[i].append(number[target, ~after])
+        follow[i] = shifts[target]
+        reads[i] = passed[target]
     follow[number[0, grammar.start]] |= 1 << len(grammar.terminals)
     _digraph(reads, follow)
 

@@ -5,7 +5,7 @@ import pytest
 from oracles.masks import Language, allowed, check_walk, step
 from oracles.vocabularies import small_vocabulary
 
-from smcdsl.automaton import blocks, layout, machine
+from smcdsl.automaton import layout, machine
 from smcdsl.automaton.automaton import TokenAutomaton
 from smcdsl.automaton.blocks import BlockFile, write_blocks
 from smcdsl.compiler.assemble import compile_grammar
@@ -153,17 +153,6 @@ def test_files_of_blocks_hold_what_was_written(tmp_path):
     for state, block in written.items():
         assert file.get(state).tolist() == block.tolist()
     assert file.get(7) is None
-
-
-def test_a_folder_of_blocks_is_kept_small(tmp_path):
-    import os
-
-    for i in range(5):
-        path = tmp_path / f"{i}.blocks"
-        path.write_bytes(b"x" * 100)
-        os.utime(path, (i, i))
-    blocks.make_room(tmp_path, 250)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["3.blocks", "4.blocks"]
 
 
 def many_ways():
