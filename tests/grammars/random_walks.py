@@ -24,12 +24,19 @@ GIVE_UP = 5000
 _BLANK = b" \t\r\n\f"
 _PLAIN = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
 _ORDERS = {
-    "in a text": ((b"\"'`]\n", 1.0), (b"}@", 0.2)),
-    "outside": ((b")]}", 1.0), (_BLANK, 0.2), (_PLAIN, 1e-2), (b"\"'", 5e-2), (b"([{,", 2e-3)),
+    "in a text": ((b"\"'\n", 1.0), (b"}@`]", 0.2)),
+    "outside": (
+        (b")]}", 1.0),
+        (_BLANK, 0.2),
+        (_PLAIN, 1e-2),
+        (b"\"'", 5e-2),
+        (b"+-*/%|&<>=!~^", 4e-3),
+        (b"([{,", 2e-3),
+    ),
 }
 """How readily a walk that hurries takes a byte: in quotes or a comment first of all what ends them, elsewhere what
-closes brackets, then words, which end some things too, and last of all what opens brackets or goes on with a list.
-`@` is what the letters before it wait for in an address."""
+closes brackets, then words, which end some things too, and last of all what opens brackets or goes on with an
+expression or a list. `@` is what the letters before it wait for in an address."""
 _ANYWHERE = b"?}"
 """Bytes that may both come only where all characters may."""
 
