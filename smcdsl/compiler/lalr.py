@@ -9,6 +9,7 @@ Source: DeRemer and Pennello (1982), "Efficient computation of LALR(1) look-ahea
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from smcdsl.compiler.bnf import ContextFree, nullable
 
@@ -36,12 +37,19 @@ class LalrTables:
 
     def acceptable(self, state: int) -> int:
         """Bitmask of the terminals with an action in `state`: what lark's contextual lexer looks for."""
-        mask = 0
-        for terminal in self.shift[state]:
-            mask |= 1 << terminal
-        for lookaheads in self.reduce[state].values():
-            mask |= lookaheads
-        return mask
+        return self._acceptable[state]
+
+    @cached_property
+    def _acceptable(self) -> list[int]:
+        found = []
+        for shift, reduce in zip(self.shift, self.reduce):
+            mask = 0
+            for terminal in shift:
+                mask |= 1 << terminal
+            for lookaheads in reduce.values():
+                mask |= lookaheads
+            found.append(mask)
+        return found
 
     def conflicts(self) -> list[tuple[int, int]]:
         """(state, bitmask of terminals) with more than one action."""
@@ -83,39 +91,58 @@ class _Lr0:
         self.transitions: list[dict[int, int]] = []
         self.complete: list[list[int]] = []
         """Per state the productions whose dot is at the end."""
-        self._closures: dict[int, list[int]] = {}
+        self._begun: dict[frozenset[int], tuple[dict[int, tuple[Item, ...]], list[int]]] = {}
         numbers: dict[tuple[Item, ...], int] = {}
         pending: list[tuple[Item, ...]] = [((self.augmented, 0),)]
         numbers[pending[0]] = 0
         for kernel in pending:
             moves, complete = self._moves(kernel)
             row: dict[int, int] = {}
-            for symbol, items in moves.items():
-                target = tuple(sorted(items))
-                if target not in numbers:
-                    numbers[target] = len(pending)
+            for symbol, target in moves.items():
+                number = numbers.setdefault(target, len(pending))
+                if number == len(pending):
                     pending.append(target)
-                row[symbol] = numbers[target]
+                row[symbol] = number
             self.transitions.append(row)
             self.complete.append(complete)
         self.kernels = pending
 
-    def _moves(self, kernel: tuple[Item, ...]) -> tuple[dict[int, list[Item]], list[int]]:
-        moves: dict[int, list[Item]] = {}
+    def _moves(self, kernel: tuple[Item, ...]) -> tuple[dict[int, tuple[Item, ...]], list[int]]:
+        """The kernels that symbols lead to, and the productions whose dot is at the end."""
+        own: dict[int, list[Item]] = {}
         complete: list[int] = []
-        seen: set[int] = set()
-        items = list(kernel)
-        for production, dot in items:
+        for production, dot in kernel:
             rhs = self.rhs[production]
             if dot == len(rhs):
                 complete.append(production)
-                continue
-            symbol = rhs[dot]
-            moves.setdefault(symbol, []).append((production, dot + 1))
-            if symbol < 0 and ~symbol not in seen:
-                seen.add(~symbol)
-                items.extend((p, 0) for p in self.by_lhs[~symbol])
-        return moves, complete
+            else:
+                own.setdefault(rhs[dot], []).append((production, dot + 1))
+        begun, empty = self._beginning(frozenset([~symbol for symbol in own if symbol < 0]))
+        moves = {symbol: tuple(sorted([*items, *begun.get(symbol, ())])) for symbol, items in own.items()}
+        for symbol, target in begun.items():
+            moves.setdefault(symbol, target)
+        return moves, complete + empty
+
+    def _beginning(self, wanted: frozenset[int]) -> tuple[dict[int, tuple[Item, ...]], list[int]]:
+        """The same for the productions with which texts of nonterminals may begin; many kernels want the same."""
+        known = self._begun.get(wanted)
+        if known is None:
+            moves: dict[int, list[Item]] = {}
+            empty: list[int] = []
+            order = sorted(wanted)
+            seen = set(wanted)
+            for nonterminal in order:  # grows on the way
+                for production in self.by_lhs[nonterminal]:
+                    rhs = self.rhs[production]
+                    if not rhs:
+                        empty.append(production)
+                        continue
+                    moves.setdefault(rhs[0], []).append((production, 1))
+                    if rhs[0] < 0 and ~rhs[0] not in seen:
+                        seen.add(~rhs[0])
+                        order.append(~rhs[0])
+            known = self._begun[wanted] = {symbol: tuple(sorted(items)) for symbol, items in moves.items()}, empty
+        return known
 
 
 def _lookaheads(grammar: ContextFree, automaton: _Lr0) -> dict[tuple[int, int], int]:

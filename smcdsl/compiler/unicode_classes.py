@@ -53,26 +53,35 @@ def contains(ranges: Ranges, code_point: int) -> bool:
     return index >= 0 and ranges[index][0] <= code_point <= ranges[index][1]
 
 
-@lru_cache(maxsize=1)
-def _all_characters() -> str:
-    """The text whose character number n is code point n."""
-    return np.arange(LAST_CODE_POINT + 1, dtype="<u4").tobytes().decode("utf-32-le", "surrogatepass")
+_ASSIGNED = (0, 0x3FFFF), (0xE0000, 0xE01FF)
+"""Code points among which there are characters."""
+_ALIKE = (
+    *((0x40000, 0xDFFFF), (0xE0200, 0xEFFFF)),
+    *((0xF0000, 0xFFFFD), (0xFFFFE, 0xFFFFF), (0x100000, 0x10FFFD), (0x10FFFE, LAST_CODE_POINT)),
+)
+"""Code points that are all unassigned or all for private use, three of four: one tells about all."""
+
+
+@lru_cache(maxsize=2)
+def _characters(first: int, last: int) -> str:
+    return np.arange(first, last + 1, dtype="<u4").tobytes().decode("utf-32-le", "surrogatepass")
 
 
 @lru_cache(maxsize=64)
 def matched_by(character_class: str, flags: int = 0) -> Ranges:
-    """The code points that a pattern for one character matches, by asking `re` for each.
-
-    Takes about 10 ms; results are kept.
-    """
-    found = re.compile(f"(?:{character_class})+", flags).finditer(_all_characters())
-    return normalize((match.start(), match.end() - 1) for match in found)
+    """The code points that a category, such as that of letters, matches, by asking `re`."""
+    pattern = re.compile(f"(?:{character_class})+", flags)
+    found = [span for span in _ALIKE if pattern.match(chr(span[0]))]
+    for first, last in _ASSIGNED:
+        matches = pattern.finditer(_characters(first, last))
+        found += [(first + match.start(), first + match.end() - 1) for match in matches]
+    return normalize(found)
 
 
 @lru_cache(maxsize=1)
 def _cased_characters() -> str:
     """Every character whose lower, upper or folded form is not itself, and those forms."""
-    everything = _all_characters()
+    everything = _characters(*_ASSIGNED[0])
     cased: set[str] = set()
     for start in range(0, len(everything), 256):
         block = everything[start : start + 256]

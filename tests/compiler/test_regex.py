@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from smcdsl.compiler.dfa import TooLarge, is_empty, pattern_dfa, search_dfa, shortest, texts
 from smcdsl.compiler.regex import RegexError, parse
-from smcdsl.compiler.unicode_classes import complement, contains, normalize, utf8_nodes
+from smcdsl.compiler.unicode_classes import complement, contains, matched_by, normalize, utf8_nodes
 from smcdsl.program.regular import LAST_CODE_POINT
 
 # Characters that differ in ways patterns can see: case with odd partners, digits, spaces, bytes per character.
@@ -229,3 +229,18 @@ def test_patterns_from_the_wild_agree_with_python():
             assert theirs.fullmatch(shortest(ours).decode())
         checked += 1
     assert checked > 10
+
+
+@pytest.mark.parametrize("flags", [0, re.ASCII])
+@pytest.mark.parametrize("category", [r"\w", r"\W", r"\d", r"\D", r"\s", r"\S"])
+def test_categories_have_the_characters_that_re_finds(category, flags):
+    """Most code points are not asked about: they are like another."""
+    everything = "".join(map(chr, range(0x110000)))
+    found = re.finditer(category, everything, flags)
+    assert matched_by(category, flags) == normalize((match.start(), match.start()) for match in found)
+
+
+def test_no_other_characters_have_case():
+    for point in range(0x40000, 0x110000):
+        character = chr(point)
+        assert character == character.lower() == character.upper() == character.casefold()
