@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_left
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -87,18 +87,28 @@ def refuse_doubling(text: str) -> None:
     """
     uses = dict(_uses_by_text(_TEXT.sub(" ", text)))
     known: dict[str, int] = {}
-    for first in uses:
+    for name in _inner_first(uses, uses.__getitem__):
+        # A circle counts once here: lark tells about those.
+        known[name] = 1 + sum(known.get(used, 1) for used in uses[name])
+        if known[name] > MOST_USES:
+            raise BadTerminal(name, f"other terminals are used more than {MOST_USES:,} times in this")
+
+
+def _inner_first(names: Iterable[str], uses: Callable[[str], Iterable[str]]) -> list[str]:
+    """Names and all that they use, users last."""
+    order: dict[str, None] = {}
+    entered: set[str] = set()
+    for first in names:
         agenda = [(first, False)]
         while agenda:
             name, is_ready = agenda.pop()
             if is_ready:
-                known[name] = 1 + sum(known[used] for used in uses[name])
-                if known[name] > MOST_USES:
-                    raise BadTerminal(name, f"other terminals are used more than {MOST_USES:,} times in this")
-            elif name not in known:
-                known[name] = 1  # as what a circle adds: lark tells about those
+                order[name] = None
+            elif name not in entered:
+                entered.add(name)
                 agenda.append((name, True))
-                agenda += [(used, False) for used in uses[name]]
+                agenda += [(used, False) for used in uses(name)]
+    return list(order)
 
 
 def _uses_by_text(text: str) -> Iterator[tuple[str, list[str]]]:
@@ -122,24 +132,10 @@ def compose(trees: Mapping[str, Tree[Any]], place: Place) -> dict[str, Part]:
         BadTerminal: one cannot be put together.
     """
     composer = _Composer({id(tree): name for name, tree in trees.items()}, place)
-    for name in _users_last(trees, composer.names):
+    for name in _inner_first(trees, lambda name: _uses(trees[name], composer.names)):
         composer.owner = name
         composer.parts[name] = composer.part(trees[name])
     return composer.parts
-
-
-def _users_last(trees: Mapping[str, Tree[Any]], names: Mapping[int, str]) -> list[str]:
-    order: dict[str, None] = {}
-    for first in trees:
-        agenda = [(first, False)]
-        while agenda:
-            name, is_ready = agenda.pop()
-            if is_ready:
-                order[name] = None
-            elif name not in order:
-                agenda.append((name, True))
-                agenda += [(used, False) for used in _uses(trees[name], names)]
-    return list(order)
 
 
 def _uses(tree: Tree[Any], names: Mapping[int, str]) -> Iterator[str]:
