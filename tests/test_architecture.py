@@ -11,7 +11,7 @@ import pytest
 import smcdsl
 
 FLOORS: tuple[frozenset[str], ...] = (
-    frozenset({"errors", "logspace", "cache"}),
+    frozenset({"errors", "logspace", "cache", "collector"}),
     frozenset({"vocabulary", "prefixes", "program"}),
     frozenset({"protocols", "notations", "automaton"}),
     frozenset({"library", "models", "plan", "testing"}),

@@ -31,6 +31,7 @@ from smcdsl.automaton.tables import (
     save_tables,
     write_arrays,
 )
+from smcdsl.collector import collector_paused
 from smcdsl.compiler import mistakes
 from smcdsl.compiler.analyze import check_grammar, not_restrictable, too_large
 from smcdsl.compiler.bnf import ContextFree, useful, without_empty, without_unit_cycles
@@ -102,7 +103,8 @@ def compile_grammar(
         return known
     if not checked and (problems := check_grammar(grammar)):
         raise CompileError(problems)
-    tables = _Assembly(grammar, vocabulary, trie, state_limit, fingerprint, Spelling(trie)).tables()
+    with collector_paused():
+        tables = _Assembly(grammar, vocabulary, trie, state_limit, fingerprint, Spelling(trie)).tables()
     if path is not None:
         save_tables(tables, path)
     return tables
@@ -143,9 +145,8 @@ def _fingerprint(grammar: Grammar, vocabulary: Vocabulary, state_limit: int) -> 
     from smcdsl import __version__
 
     digest = hashlib.blake2b(digest_size=20)
-    # The representation of frozen dataclasses is complete and without addresses; spans are left out of it.
-    for part in (__version__, FORMAT, state_limit, grammar, vocabulary.fingerprint):
-        digest.update(repr(part).encode() + b"\0")
+    for part in (__version__, FORMAT, state_limit, grammar.digest, vocabulary.fingerprint):
+        digest.update(f"{part}\0".encode())
     return digest.hexdigest()
 
 

@@ -216,6 +216,11 @@ class _Subsets:
 
     def split(self, subset: frozenset[int]) -> list[tuple[int, tuple[int, ...]]]:
         """Cut all bytes into sets that lead to the same NFA states: (set of bytes, those states)."""
+        if len(subset) == 1:
+            edges = self.nfa.edges[next(iter(subset))]
+            if len(edges) == 1:
+                self.effort -= 2
+                return [(edges[0][0], (edges[0][1],))]
         by_target: dict[int, int] = {}
         for state in subset:
             for mask, target in self.nfa.edges[state]:

@@ -16,7 +16,8 @@ from inspect import getfile
 from pathlib import Path
 
 from smcdsl.cache import keep, read_kept
-from smcdsl.notations import header, lark
+from smcdsl.collector import collector_paused
+from smcdsl.notations import header, lark, lark_terminals
 from smcdsl.notations.lark import load_lark
 from smcdsl.program import grammar, stored
 from smcdsl.program.grammar import Grammar
@@ -35,9 +36,10 @@ def read_lark(file: GrammarFile, start: str, folder: Path) -> Grammar:
         return known
     looked: Looked = []
     finders = [_finder(import_path, looked) for import_path in (*file.import_paths, None)]
-    made = load_lark(file.text, name=file.name, start=start, import_paths=finders)
-    head = json.dumps(looked).encode()
-    keep(path, [len(head).to_bytes(8, "little"), head, encode(made)])
+    with collector_paused():
+        made = load_lark(file.text, name=file.name, start=start, import_paths=finders)
+        head = json.dumps([made.digest, *looked]).encode()
+        keep(path, [len(head).to_bytes(8, "little"), head, encode(made)])
     return made
 
 
@@ -46,9 +48,13 @@ def _read(path: Path) -> Grammar | None:
     if content is None:
         return None
     end = 8 + int.from_bytes(content[:8], "little")
-    if any(_hash(looked) != found for looked, found in json.loads(bytes(content[8:end]))):
+    digest, *looked = json.loads(bytes(content[8:end]))
+    if any(_hash(path) != found for path, found in looked):
         return None
-    return decode(bytes(content[end:]))
+    made = decode(bytes(content[end:]))
+    # Known, so nobody has to work it out: it takes half as long as all else here.
+    made.__dict__["digest"] = digest
+    return made
 
 
 def _finder(folder: str | None, looked: Looked) -> Callable[[str | None, str], tuple[str, str]]:
@@ -82,5 +88,6 @@ def _stamp() -> tuple[str, ...]:
     """The versions of what makes a grammar of a text, and a hash of its code, which changes between versions."""
     from smcdsl import __version__
 
-    code = b"".join(Path(file).read_bytes() for file in map(getfile, (lark, header, grammar, stored)))
+    modules = lark, lark_terminals, header, grammar, stored
+    code = b"".join(Path(file).read_bytes() for file in (__file__, *map(getfile, modules)))
     return __version__, lark.VERSION, _digest(code)

@@ -224,14 +224,22 @@ def _leaf(pattern: LarkPattern, span: Span | None = None) -> Part:
     if isinstance(pattern, PatternStr) and not flags.strip("i"):
         return Part(pattern, LiteralText(pattern.value, "i" in flags, span=span))
     regex = pattern.value if isinstance(pattern, PatternRE) else re.escape(pattern.value)
-    is_open = stands_alone(regex) if not flags.strip("ims") else None
+    is_open = stands_alone(regex) if not flags.strip("ims") and _is_sound(pattern) else None
     if is_open is None:
         return Part(pattern, None, is_open=True)
     return Part(pattern, Pattern(regex, flags, span=span), is_open=is_open and not flags)
 
 
+def _is_sound(pattern: LarkPattern) -> bool:
+    """Whether lark can read a pattern, which it does to know how long matches are, and then remembers."""
+    try:
+        return pattern.max_width >= 0
+    except Exception:
+        return False
+
+
 def stands_alone(regex: str) -> bool | None:
-    """Whether a pattern has an alternative outside all groups; None if it may mean another thing beside others."""
+    """Whether a sound pattern has an alternative outside all groups; None if its meaning may change beside others."""
     depth, is_open, previous = 0, False, ""
     for piece in _PIECE.findall(regex):
         if _NOT_ALONE.fullmatch(piece) or (piece == "?" and previous == "("):
@@ -239,8 +247,4 @@ def stands_alone(regex: str) -> bool | None:
         depth += (piece[0] == "(") - (piece == ")")
         is_open |= piece == "|" and depth == 0
         previous = piece
-    try:
-        re.compile(regex)
-    except (re.error, RecursionError, OverflowError):
-        return None
     return is_open

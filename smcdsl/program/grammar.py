@@ -232,6 +232,12 @@ class Grammar:
         """What the definitions of terminals may refer to."""
         return {**{name: terminal.definition for name, terminal in self.terminals.items()}, **self.fragments}
 
+    @cached_property
+    def digest(self) -> str:
+        """A hash of everything but places in texts."""
+        # The representation of frozen dataclasses is complete and without addresses; spans are left out of it.
+        return hashlib.blake2b(repr(self).encode(), digest_size=20).hexdigest()
+
 
 def children(expression: GrammarExpression) -> tuple[GrammarExpression, ...]:
     """The direct parts of an expression."""

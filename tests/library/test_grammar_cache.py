@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from smcdsl.errors import CompileError
@@ -47,6 +49,15 @@ def test_what_was_read_before_is_not_read_again(place):
     assert calls == ["start"]
     assert again == first == load_lark(file.text, name=file.name, start="start", import_paths=file.import_paths)
     assert again.rules["start"].span == first.rules["start"].span
+
+
+def test_the_digest_that_is_kept_is_the_grammars(place):
+    folder, cache, _ = place
+    file = in_folder(folder)
+    first, again = (read_lark(file, "start", cache) for _ in range(2))
+    assert "digest" in vars(again)
+    assert again.digest == first.digest == replace(again).digest
+    assert replace(again, start="other").digest != again.digest
 
 
 def test_another_text_name_rule_or_folder_is_another_grammar(place):
