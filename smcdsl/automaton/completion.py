@@ -2,24 +2,28 @@
 
 A hypothesis without obligations can be completed whenever its lexeme may become a terminal that the parser can
 shift, if lexemes can always be kept apart; the compiler proves that per grammar (`separable`). Obligations,
-grammars without that proof, and filters beside a grammar that is not regular are decided by a search over bytes.
+grammars without that proof, and filters beside a grammar that is not regular are decided by a search over bytes, which
+goes first where the parser has the shortest way to an end.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import cached_property
 from heapq import heappop, heappush
 
 import numpy as np
 
 from smcdsl.automaton.recognizers import ParsedRecognizer
+from smcdsl.automaton.shortest import FAR, ShortestEnds
+from smcdsl.automaton.stacks import LinearStacks, bits
 from smcdsl.automaton.tables import AutomatonTables
 
 SMALL_PARSER = 128
 """Parsers with more states than this get less time: their shortest completions are too far to be searched for."""
 SEARCH_STEPS = {True: 3000, False: 200}
 """For small parsers and others: configurations looked at before a search gives up and answers yes."""
-ALL_STEPS = {True: 100_000, False: 2_000}
+ALL_STEPS = {True: 100_000, False: 20_000}
 """The same for all searches of an automaton together; then every answer is yes."""
 
 
@@ -34,11 +38,45 @@ class Completion:
         small = tables.parser is None or len(tables.parser.shift) <= SMALL_PARSER
         self._steps, self._steps_left = SEARCH_STEPS[small], ALL_STEPS[small]
         self._known: dict[int, bool] = {}
+        self._left: dict[tuple[int, int], int] = {}
         self._tables = tables
 
     @cached_property
     def _bytes(self) -> list[int]:
         return _representatives(self._tables)
+
+    @cached_property
+    def _ends(self) -> ShortestEnds | None:
+        stacks, parser = self._recognizer.stacks, self._tables.parser
+        assert self._tables.lexer is not None
+        assert parser is not None
+        if type(stacks) is not LinearStacks or len(parser.markers) > 1:
+            return None
+        return ShortestEnds(self._tables.lexer, parser, stacks)
+
+    def _bytes_left(self, configuration: int) -> int:
+        """A guess, seldom too high, of how many bytes there are to the nearest end."""
+        if self._ends is None:
+            return 0
+        _, hypotheses = self._recognizer.content(configuration)
+        return min([self._of_hypothesis(h.lexer, h.parser) for h in hypotheses], default=0)
+
+    def _of_hypothesis(self, state: int, parser: int) -> int:
+        known = self._left.get((state, parser))
+        if known is None:
+            known = self._left[state, parser] = self._least(state, parser)
+        return known
+
+    def _least(self, state: int, parser: int) -> int:
+        ends, lexer, stacks = self._ends, self._recognizer.plain_lexer, self._recognizer.stacks
+        assert ends is not None
+        if lexer.is_start[state]:
+            return ends.bytes_to_end(parser)
+        least = FAR
+        for terminal in bits(lexer.alive(state) & stacks.acceptable(parser)):
+            after = parser if lexer.ignored >> terminal & 1 else stacks.shift(parser, terminal)[0]
+            least = min(least, ends.bytes_to_lexeme(state, terminal) + ends.bytes_to_end(after))
+        return least
 
     @property
     def has_given_up(self) -> bool:
@@ -64,24 +102,34 @@ class Completion:
         if not configuration:
             return False
         parents = {configuration: 0}
-        agenda = [(0, configuration)]
+        agenda = [(self._bytes_left(configuration), 0, configuration)]
+        onward: dict[int, Iterator[int]] = {}
         while agenda:
-            distance, current = heappop(agenda)
-            self._steps_left -= 1
-            if self._is_goal(current, recognizer):
-                self._prove(parents, current)
-                return True
-            if self._known.get(current) is False:
-                continue
-            if len(parents) > self._steps or self.has_given_up:
-                self.undecided += 1
-                self._prove(parents, configuration)
-                return True
-            for byte in self._bytes:
+            least, depth, current = heappop(agenda)
+            if current not in onward:
+                self._steps_left -= 1
+                if self._is_goal(current, recognizer):
+                    self._prove(parents, current)
+                    return True
+                if self._known.get(current) is False:
+                    continue
+                if len(parents) > self._steps or self.has_given_up:
+                    self.undecided += 1
+                    self._prove(parents, configuration)
+                    return True
+                onward[current] = iter(tuple(self._bytes))
+            for byte in onward[current]:
                 after = recognizer.step(current, byte)
                 if after and after not in parents:
                     parents[after] = current
-                    heappush(agenda, (distance + 1, after))
+                    its_least = 1 - depth + self._bytes_left(after)
+                    heappush(agenda, (its_least, depth - 1, after))
+                    if its_least <= least:
+                        # As short as can be: the other bytes wait. What led on once does so again.
+                        heappush(agenda, (least, depth, current))
+                        self._bytes.remove(byte)
+                        self._bytes.insert(0, byte)
+                        break
         for visited in parents:
             self._known[visited] = False
         return False

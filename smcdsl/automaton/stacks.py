@@ -71,7 +71,7 @@ class LinearStacks:
         known = self._accepted.get(node)
         if known is None:
             known = self._ignored
-            for terminal in _bits(self._tables.possible[self.state[node]]):
+            for terminal in bits(self._tables.possible[self.state[node]]):
                 if self._settle(node, terminal)[2] >= 0:
                     known |= 1 << terminal
             self._accepted[node] = known
@@ -187,7 +187,7 @@ class IndentedStacks(LinearStacks):
         known = self._accepted.get(node)
         if known is None:
             known = super().acceptable(node) & ~self.line_breaks & ~(1 << self._end)
-            for terminal in _bits(self.line_breaks):
+            for terminal in bits(self.line_breaks):
                 if self.shift(node, terminal):
                     known |= 1 << terminal
             last = self._after(self._dedents(node, 0), node)
@@ -350,7 +350,7 @@ class GraphStacks:
             possible = 0
             for top in tops:
                 possible |= self._tables.possible[top.state]
-            for terminal in _bits(possible):
+            for terminal in bits(possible):
                 if any(self._tables.shift(top.state, terminal) >= 0 for top in self._reduced(tops, terminal)):
                     mask |= 1 << terminal
             self._accepted.append(mask)
@@ -386,7 +386,8 @@ class _PlainTables:
         return found
 
 
-def _bits(mask: int) -> Iterable[int]:
+def bits(mask: int) -> Iterable[int]:
+    """The numbers of the bits of a mask."""
     while mask:
         low = mask & -mask
         yield low.bit_length() - 1

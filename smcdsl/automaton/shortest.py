@@ -1,0 +1,133 @@
+"""How far the end of a text is at least: what a search for one is guided by.
+
+For every LR state, the ways in which the rules that are being read there can be finished: (states popped, nonterminal),
+each with the fewest bytes that it takes, whatever lookaheads and lexing say. From a stack they lead to shorter stacks,
+and at last to one that may end.
+"""
+
+from __future__ import annotations
+
+from heapq import heappop, heappush
+
+import numpy as np
+from numpy.typing import NDArray
+
+from smcdsl.automaton.stacks import BOTTOM, LinearStacks
+from smcdsl.automaton.tables import LexerTables, ParserTables
+
+FAR = 1 << 30
+"""More bytes than any text has."""
+
+Finish = dict[tuple[int, int], int]
+"""(states popped, nonterminal) -> bytes."""
+
+
+class ShortestEnds:
+    """Lower bounds for stacks of a deterministic parser without columns."""
+
+    def __init__(self, lexer: LexerTables, parser: ParserTables, stacks: LinearStacks) -> None:
+        self._lexer, self._parser, self._stacks = lexer, parser, stacks
+        self._end = parser.shift.shape[1] - 1
+        self._to_accept: dict[int, NDArray[np.int32]] = {}
+        self._lengths = [self._length(terminal) for terminal in range(self._end)]
+        self._shortest = [FAR] * parser.goto.shape[1]
+        self._finishes = self._all_finishes()
+        # The whole text is read by no rule: what it takes from the first state on.
+        wholes = np.flatnonzero((parser.goto[0] >= 0) & (parser.shift[parser.goto[0], self._end] >= 0))
+        self._whole = min((self._shortest[n] for n in wholes.tolist()), default=FAR)
+        self._known: dict[int, int] = {}
+
+    def bytes_to_end(self, node: int) -> int:
+        """At least so many bytes from between lexemes, with this stack, to where the text may end."""
+        known = self._known.get(node)
+        if known is None:
+            known = self._known[node] = self._search(node)
+        return known
+
+    def bytes_to_lexeme(self, state: int, terminal: int) -> int:
+        """The fewest bytes from a lexer state to where the lexeme can be a terminal."""
+        distances = self._to_accept.get(terminal)
+        if distances is None:
+            distances = self._to_accept[terminal] = self._distances(terminal)
+        return int(distances[state])
+
+    def _distances(self, terminal: int) -> NDArray[np.int32]:
+        accepts = (self._lexer.accepts[:, terminal >> 6] >> np.uint64(terminal & 63) & np.uint64(1)).astype(bool)
+        distances = np.where(accepts, 0, FAR).astype(np.int32)
+        while True:
+            # State 0 is dead and accepts nothing.
+            shorter = np.minimum(distances, distances[self._lexer.next_state].min(axis=1) + 1)
+            if np.array_equal(shorter, distances):
+                return distances
+            distances = shorter
+
+    def _length(self, terminal: int) -> int:
+        starts = np.unique(self._parser.start_of)
+        return min((self.bytes_to_lexeme(int(start), terminal) for start in starts if start), default=FAR)
+
+    def _all_finishes(self) -> list[Finish]:
+        parser = self._parser
+        states = len(parser.shift)
+        shifts = [
+            [(int(t), int(parser.shift[s, t])) for t in np.flatnonzero(parser.shift[s, : self._end] >= 0)]
+            for s in range(states)
+        ]
+        gotos = [[(int(n), int(parser.goto[s, n])) for n in np.flatnonzero(parser.goto[s] >= 0)] for s in range(states)]
+        finishes: list[Finish] = [{} for _ in range(states)]
+        shortest = self._shortest
+        counts = np.diff(parser.first_reduce).reshape(parser.shift.shape)
+        for state in range(states):
+            for cell in np.flatnonzero(counts[state]).tolist():
+                first = int(parser.first_reduce[state * parser.shift.shape[1] + cell])
+                production = int(parser.reduce[first])
+                length, lhs = int(parser.length[production]), int(parser.lhs[production])
+                if length:
+                    finishes[state][length, lhs] = 0
+                else:
+                    shortest[lhs] = 0
+        changed = True
+        while changed:
+            changed = False
+            for state in range(states):
+                mine = finishes[state]
+                steps = [(self._lengths[t], to) for t, to in shifts[state]]
+                steps += [(shortest[n], to) for n, to in gotos[state]]
+                for cost, to in steps:
+                    if cost >= FAR:
+                        continue
+                    for (popped, lhs), rest in finishes[to].items():
+                        total = cost + rest
+                        if popped == 1:
+                            if total < shortest[lhs]:
+                                shortest[lhs], changed = total, True
+                        elif total < mine.get((popped - 1, lhs), FAR):
+                            mine[popped - 1, lhs], changed = total, True
+        return finishes
+
+    def _search(self, node: int) -> int:
+        stacks, goto = self._stacks, self._parser.goto
+        best = {node: 0}
+        agenda = [(0, node)]
+        while agenda:
+            distance, here = heappop(agenda)
+            if distance > best[here]:
+                continue
+            state = stacks.state[here]
+            if here < 0 or self._parser.shift[state, self._end] >= 0:
+                return distance
+            if stacks.parent[here] == BOTTOM and self._whole < FAR:
+                best[BOTTOM] = min(best.get(BOTTOM, FAR), distance + self._whole)
+                heappush(agenda, (best[BOTTOM], BOTTOM))
+            for (popped, lhs), cost in self._finishes[state].items():
+                below = here
+                for _ in range(popped):
+                    below = stacks.parent[below]
+                    if below == BOTTOM:
+                        break
+                if below == BOTTOM or goto[stacks.state[below], lhs] < 0:
+                    continue
+                after = stacks.push(below, int(goto[stacks.state[below], lhs]))
+                if distance + cost < best.get(after, FAR):
+                    best[after] = distance + cost
+                    heappush(agenda, (distance + cost, after))
+        return FAR
