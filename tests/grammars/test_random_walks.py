@@ -20,6 +20,8 @@ from typing import Any
 import jsonschema
 import numpy as np
 import pytest
+from lark import Lark
+from lark.exceptions import LarkError
 from smcdsl.potentials.sql import specialize
 from tokenizers import Tokenizer
 
@@ -32,9 +34,11 @@ from tests.grammars import python_automata
 from tests.grammars.lark_reading import LarkReading
 from tests.grammars.random_walks import Outcome, RandomWalks, judged
 from tests.oracles.vocabularies import real_vocabulary
+from tests.potentials import molecules
 from tests.spider import DATA, names, needs_spider, rows
 
 SQL = Path(str(files("smcdsl.grammars").joinpath("sql.lark")))
+SMILES = Path(str(files("smcdsl.grammars").joinpath("smiles.lark")))
 SCHEMAS = Path(__file__).parents[2] / "benchmarks" / "masks" / "data" / "schemas.jsonl.gz"
 
 TOGETHER = 1000
@@ -48,6 +52,7 @@ def tokens_of_texts(tokenizer: str, language: str) -> list[int]:
     texts = {
         "sql": lambda: [row["query"] for row in rows("dev")],
         "python": lambda: [text for _, text in python_automata.library_texts(100)],
+        "smiles": lambda: molecules.real("zinc250k_part.smi.gz", 1000),
         "json": lambda: [json.dumps(instance) for row in schema_rows() for instance in row["instances"]],
     }[language]()
     return [token for text in texts for token in encoder.encode(text, add_special_tokens=False).ids]
@@ -74,6 +79,19 @@ def sql_bound() -> Iterator[tuple[Grammar, Mistake]]:
     for db_id in sorted({row["db_id"] for row in rows("dev")}):
         grammar = specialize(free, "select", {"schema": names(db_id)})
         yield grammar, LarkReading(grammar).mistake
+
+
+def smiles() -> Iterator[tuple[Grammar, Mistake]]:
+    lark = Lark(SMILES.read_text(), parser="lalr", lexer="basic", start="molecule")
+
+    def mistake(text: str) -> str | None:
+        try:
+            lark.parse(text)
+        except LarkError as error:
+            return str(error).splitlines()[0]
+        return None
+
+    yield load_lark(SMILES.read_text(), name="smiles.lark", start="molecule"), mistake
 
 
 def python() -> Iterator[tuple[Grammar, Mistake]]:
@@ -106,7 +124,13 @@ def mistake_in_instance(validator: jsonschema.protocols.Validator, text: str) ->
     return None
 
 
-LANGUAGES = {"sql": sql_free, "sql bound": sql_bound, "python": python, "json schemas": json_schemas}
+LANGUAGES = {
+    "sql": sql_free,
+    "sql bound": sql_bound,
+    "smiles": smiles,
+    "python": python,
+    "json schemas": json_schemas,
+}
 
 
 def outcome(language: str, tokenizer: str, how_many: int, parts: int, seed: int) -> Outcome:

@@ -1,0 +1,255 @@
+"""Molecules as SMILES: can it be one, how drug-like is it, what does it contain?
+
+    import smiles
+
+    grammar molecule = smiles.molecule(aromatic: true) where chars <= 90
+    ...
+    require smiles.valence_ok(m) at atom
+    score   smiles.qed(m) ^ 3
+
+Of a molecule `m`:
+
+| | |
+|---|---|
+| `valence_ok` | RDKit reads it; of its beginning: no atom has more bonds than it can, no ring bond is in vain |
+| `qed` | drug-likeness from 0 to 1 (Bickerton and others 2012) |
+| `synthesizable` | ease of synthesis from 0 to 1, made of `sa` |
+| `contains` | a SMARTS pattern is in it |
+| `similar` | Tanimoto similarity to another molecule, of Morgan fingerprints of radius 2 |
+| `novel` | it is none of some molecules, however they are written |
+| `logp`, `weight` | Crippen's log P, average molecular weight in g/mol |
+| `sa` | synthetic accessibility from 1 to 10 (Ertl and Schuffenhauer 2009) |
+| `canonical` | its canonical SMILES |
+
+RDKit decides about whole molecules. It is asked about texts of the grammar's alphabet only, since it reads `CCO some
+text` as `CCO`, and about molecules of 400 characters, 120 atoms and 40 ring bonds at most, since some larger ones
+keep it busy for minutes; a larger one is none. A weight of what is no molecule is 0; `logp`, `weight`, `sa` and
+`canonical` raise ValueError for it, so ask `require smiles.valence_ok(m)` first.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from functools import lru_cache
+from typing import Any
+
+from smcdsl.errors import Diagnostic, UsageError
+from smcdsl.program.grammar import Alternatives, Grammar, Reference
+from smcdsl.protocols import Weight, potential
+
+MOST_CHARACTERS, MOST_ATOMS, MOST_RING_BONDS = 400, 120, 40
+"""Of a molecule that RDKit is asked about."""
+
+_ALPHABET = re.compile(r"[A-Za-z0-9@+\-\[\]()=#$:/\\%.*]+")
+_AROMATIC = ("AROMATIC", "BRACKETED_AROMATIC")
+
+
+def specialize(grammar: Grammar, rule: str, arguments: dict[str, Any]) -> Grammar:
+    """Bind the grammar `smiles.molecule`: with `aromatic: false` no atom is written small.
+
+    Raises:
+        UsageError: E0802, `aromatic` is neither true nor false.
+    """
+    aromatic = arguments.get("aromatic", True)
+    if not isinstance(aromatic, bool):
+        raise UsageError(Diagnostic("E0802", f"`aromatic` is true or false, not {aromatic!r}"))
+    if aromatic:
+        return grammar
+    atom = grammar.rules["atom"]
+    assert isinstance(atom, Alternatives), "the rule `atom` has alternatives"
+    kept = tuple(item for item in atom.items if not (isinstance(item, Reference) and item.name in _AROMATIC))
+    terminals = {name: terminal for name, terminal in grammar.terminals.items() if name not in _AROMATIC}
+    return replace(grammar, rules={**grammar.rules, "atom": replace(atom, items=kept)}, terminals=terminals)
+
+
+@potential(prefix="closed", cost="100us", prefix_form="_valence_so_far", explanation="_why_not")
+def valence_ok(m: str) -> bool:
+    """Whether `m` is a molecule: rings close, atoms have bonds that they can have, aromatic systems can be drawn."""
+    return _mistake(m) is None
+
+
+def _valence_so_far(m: str) -> bool:
+    """`valence_ok` for a beginning: no if no continuation is a molecule."""
+    from smcdsl.potentials._smiles_bonds import problem
+
+    return problem(m, complete=False) is None
+
+
+def _why_not(m: str, *, prefix: bool) -> str | None:
+    from smcdsl.potentials._smiles_bonds import problem
+
+    return problem(m, complete=False) if prefix else _mistake(m)
+
+
+@potential(prefix="none", cost="400us")
+def qed(m: str) -> Weight:
+    """Drug-likeness, 0 to 1: the weighted geometric mean of eight desirabilities. 0 if `m` is no molecule.
+
+    Source: Bickerton et al. (2012), "Quantifying the chemical beauty of drugs".
+    """
+    from rdkit.Chem import QED
+
+    molecule = _molecule(m)
+    return 0.0 if molecule is None else float(QED.qed(molecule))  # type: ignore[no-untyped-call]
+
+
+@potential(prefix="none", cost="200us")
+def synthesizable(m: str) -> Weight:
+    """Ease of synthesis, 0 to 1: 1 for an `sa` of 1, 0 for one of 10 and for what is no molecule."""
+    return 0.0 if _molecule(m) is None else (10.0 - sa(m)) / 9.0
+
+
+@potential(prefix="none", cost="100us")
+def contains(m: str, pattern: str) -> bool:
+    """Whether the SMARTS `pattern` is in `m`. (A SMILES of a part, such as `c1ccccc1`, is one.)
+
+    Raises:
+        ValueError: `pattern` is no SMARTS.
+    """
+    molecule = _molecule(m)
+    return molecule is not None and bool(molecule.HasSubstructMatch(_pattern(pattern)))
+
+
+@potential(prefix="none", cost="150us")
+def similar(m: str, other: str) -> Weight:
+    """Tanimoto similarity, 0 to 1, of the Morgan fingerprints (radius 2, 2048 bits) of two molecules.
+
+    Raises:
+        ValueError: `other` is no molecule.
+    """
+    from rdkit.DataStructs import TanimotoSimilarity
+
+    wanted = _fingerprint(other)
+    if wanted is None:
+        raise ValueError(f"the molecule to compare with is none: {_mistake(other)}")
+    found = _fingerprint(m)
+    return 0.0 if found is None else float(TanimotoSimilarity(found, wanted))
+
+
+@potential(prefix="none", cost="100us")
+def novel(m: str, known: list[str]) -> bool:
+    """Whether `m` is a molecule, and none of `known`, however these are written; those that are none do not count."""
+    found = _canonical(m)
+    return found is not None and found not in _canonicals(tuple(known))
+
+
+def logp(m: str) -> float:
+    """Crippen's estimate of the octanol-water partition coefficient, of either sign.
+
+    Source: Wildman and Crippen (1999), "Prediction of physicochemical parameters by atomic contributions".
+
+    Raises:
+        ValueError: `m` is no molecule.
+    """
+    from rdkit.Chem import Crippen
+
+    return float(Crippen.MolLogP(_required(m)))  # type: ignore[attr-defined]
+
+
+def weight(m: str) -> float:
+    """The average molecular weight in g/mol, hydrogens included. Raises ValueError if `m` is no molecule."""
+    from rdkit.Chem import Descriptors
+
+    return float(Descriptors.MolWt(_required(m)))  # type: ignore[attr-defined]
+
+
+def sa(m: str) -> float:
+    """Synthetic accessibility from 1, easy, to 10.
+
+    Source: Ertl and Schuffenhauer (2009), "Estimation of synthetic accessibility score of drug-like molecules".
+
+    Raises:
+        ValueError: `m` is no molecule.
+    """
+    from rdkit.Contrib.SA_Score import sascorer
+
+    return float(sascorer.calculateScore(_required(m)))
+
+
+def canonical(m: str) -> str:
+    """The canonical SMILES, the same for all ways to write a molecule. Raises ValueError if `m` is none."""
+    _required(m)
+    return str(_canonical(m))
+
+
+def _mistake(m: str) -> str | None:
+    """Why a text is no molecule."""
+    from smcdsl.potentials._smiles_bonds import problem
+
+    if not _ALPHABET.fullmatch(m):
+        return "there are characters in it that SMILES does not have" if m else "it is empty"
+    if (wrong := problem(m, complete=True)) is not None:
+        return wrong
+    if (wrong := _too_large(m)) is not None:
+        return wrong
+    return "RDKit does not read it" if _molecule(m) is None else None
+
+
+def _too_large(m: str) -> str | None:
+    atoms = len(re.findall(r"\[[^\]]*\]|Cl|Br|[BCNOPSFIbcnops*]", m))
+    rings = len(re.findall(r"%[0-9]{2}|[0-9]", re.sub(r"\[[^\]]*\]", "", m))) // 2
+    for count, most, what in (
+        (len(m), MOST_CHARACTERS, "characters"),
+        (atoms, MOST_ATOMS, "atoms"),
+        (rings, MOST_RING_BONDS, "ring bonds"),
+    ):
+        if count > most:
+            return f"it has {count} {what}, and {most} are the most that are looked at"
+    return None
+
+
+@lru_cache(maxsize=4096)
+def _molecule(m: str) -> Any:
+    """RDKit's molecule, None if there is none."""
+    from rdkit import Chem, rdBase
+    from smcdsl.potentials._smiles_bonds import problem
+
+    if not _ALPHABET.fullmatch(m) or problem(m, complete=True) is not None or _too_large(m) is not None:
+        return None
+    with rdBase.BlockLogs():
+        return Chem.MolFromSmiles(m)
+
+
+def _required(m: str) -> Any:
+    molecule = _molecule(m)
+    if molecule is None:
+        raise ValueError(f"`{m}` is no molecule: {_mistake(m)}")
+    return molecule
+
+
+@lru_cache(maxsize=4096)
+def _canonical(m: str) -> str | None:
+    from rdkit import Chem
+
+    molecule = _molecule(m)
+    return None if molecule is None else str(Chem.MolToSmiles(molecule))
+
+
+@lru_cache(maxsize=16)
+def _canonicals(known: tuple[str, ...]) -> frozenset[str]:
+    return frozenset(filter(None, map(_canonical, known)))
+
+
+@lru_cache(maxsize=256)
+def _pattern(pattern: str) -> Any:
+    from rdkit import Chem, rdBase
+
+    with rdBase.BlockLogs():
+        found = Chem.MolFromSmarts(pattern) if pattern else None
+    if found is None:
+        raise ValueError(f"`{pattern}` is no SMARTS")
+    return found
+
+
+@lru_cache(maxsize=4096)
+def _fingerprint(m: str) -> Any:
+    molecule = _molecule(m)
+    return None if molecule is None else _generator().GetFingerprint(molecule)
+
+
+@lru_cache(maxsize=1)
+def _generator() -> Any:
+    from rdkit.Chem import rdFingerprintGenerator
+
+    return rdFingerprintGenerator.GetMorganGenerator(radius=2, fpSize=2048)
