@@ -27,6 +27,10 @@ ALL_STEPS = {True: 100_000, False: 20_000}
 """The same for all searches of an automaton together; then every answer is yes."""
 
 
+MOST_GUIDED = 2_000
+"""LR states of parsers at most for which the way to an end is worked out, in less than a second."""
+
+
 class Completion:
     """Answers of one recogniser, remembered."""
 
@@ -50,7 +54,7 @@ class Completion:
         stacks, parser = self._recognizer.stacks, self._tables.parser
         assert self._tables.lexer is not None
         assert parser is not None
-        if type(stacks) is not LinearStacks or len(parser.markers) > 1:
+        if type(stacks) is not LinearStacks or len(parser.markers) > 1 or len(parser.shift) > MOST_GUIDED:
             return None
         return ShortestEnds(self._tables.lexer, parser, stacks)
 

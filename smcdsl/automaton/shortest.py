@@ -28,6 +28,8 @@ class ShortestEnds:
     def __init__(self, lexer: LexerTables, parser: ParserTables, stacks: LinearStacks) -> None:
         self._lexer, self._parser, self._stacks = lexer, parser, stacks
         self._end = parser.shift.shape[1] - 1
+        # Bytes that the lexer does not tell apart are one column.
+        self._after = np.unique(lexer.next_state, axis=1)
         self._to_accept: dict[int, NDArray[np.int32]] = {}
         self._lengths = [self._length(terminal) for terminal in range(self._end)]
         self._shortest = [FAR] * parser.goto.shape[1]
@@ -56,7 +58,7 @@ class ShortestEnds:
         distances = np.where(accepts, 0, FAR).astype(np.int32)
         while True:
             # State 0 is dead and accepts nothing.
-            shorter = np.minimum(distances, distances[self._lexer.next_state].min(axis=1) + 1)
+            shorter = np.minimum(distances, distances[self._after].min(axis=1) + 1)
             if np.array_equal(shorter, distances):
                 return distances
             distances = shorter
@@ -66,42 +68,55 @@ class ShortestEnds:
         return min((self.bytes_to_lexeme(int(start), terminal) for start in starts if start), default=FAR)
 
     def _all_finishes(self) -> list[Finish]:
-        parser = self._parser
+        parser, shortest = self._parser, self._shortest
         states = len(parser.shift)
-        shifts = [
-            [(int(t), int(parser.shift[s, t])) for t in np.flatnonzero(parser.shift[s, : self._end] >= 0)]
-            for s in range(states)
-        ]
-        gotos = [[(int(n), int(parser.goto[s, n])) for n in np.flatnonzero(parser.goto[s] >= 0)] for s in range(states)]
-        finishes: list[Finish] = [{} for _ in range(states)]
-        shortest = self._shortest
-        counts = np.diff(parser.first_reduce).reshape(parser.shift.shape)
+        finishes = self._reductions()
+        shifts = [np.flatnonzero(row[: self._end] >= 0).tolist() for row in parser.shift]
+        gotos = [np.flatnonzero(row >= 0).tolist() for row in parser.goto]
+        sources: list[list[int]] = [[] for _ in range(states)]
+        users: list[list[int]] = [[] for _ in shortest]
+        edges: list[list[tuple[int, int, int]]] = []
         for state in range(states):
-            for cell in np.flatnonzero(counts[state]).tolist():
-                first = int(parser.first_reduce[state * parser.shift.shape[1] + cell])
-                production = int(parser.reduce[first])
-                length, lhs = int(parser.length[production]), int(parser.lhs[production])
-                if length:
-                    finishes[state][length, lhs] = 0
-                else:
-                    shortest[lhs] = 0
-        changed = True
-        while changed:
-            changed = False
-            for state in range(states):
-                mine = finishes[state]
-                steps = [(self._lengths[t], to) for t, to in shifts[state]]
-                steps += [(shortest[n], to) for n, to in gotos[state]]
-                for cost, to in steps:
-                    if cost >= FAR:
-                        continue
-                    for (popped, lhs), rest in finishes[to].items():
-                        total = cost + rest
-                        if popped == 1:
-                            if total < shortest[lhs]:
-                                shortest[lhs], changed = total, True
-                        elif total < mine.get((popped - 1, lhs), FAR):
-                            mine[popped - 1, lhs], changed = total, True
+            found = [(self._lengths[t], -1, int(parser.shift[state, t])) for t in shifts[state]]
+            found += [(0, n, int(parser.goto[state, n])) for n in gotos[state]]
+            edges.append([edge for edge in found if edge[0] < FAR])
+            for _, nonterminal, to in edges[state]:
+                sources[to].append(state)
+                if nonterminal >= 0:
+                    users[nonterminal].append(state)
+        pending = dict.fromkeys(range(states - 1, -1, -1))
+        while pending:
+            state = next(iter(pending))
+            del pending[state]
+            mine, grown = finishes[state], False
+            for length, nonterminal, to in edges[state]:
+                cost = length if nonterminal < 0 else shortest[nonterminal]
+                if cost >= FAR:
+                    continue
+                for (popped, lhs), rest in finishes[to].items():
+                    total = cost + rest
+                    if popped == 1:
+                        if total < shortest[lhs]:
+                            shortest[lhs] = total
+                            pending.update(dict.fromkeys(users[lhs]))
+                    elif total < mine.get((popped - 1, lhs), FAR):
+                        mine[popped - 1, lhs], grown = total, True
+            if grown:
+                pending.update(dict.fromkeys(sources[state]))
+        return finishes
+
+    def _reductions(self) -> list[Finish]:
+        """What can be finished without another byte; empty rules are noted in `_shortest`."""
+        parser = self._parser
+        finishes: list[Finish] = [{} for _ in parser.shift]
+        cells = np.flatnonzero(np.diff(parser.first_reduce))
+        for cell in cells.tolist():
+            production = int(parser.reduce[parser.first_reduce[cell]])
+            length, lhs = int(parser.length[production]), int(parser.lhs[production])
+            if length:
+                finishes[cell // parser.shift.shape[1]][length, lhs] = 0
+            else:
+                self._shortest[lhs] = 0
         return finishes
 
     def _search(self, node: int) -> int:
