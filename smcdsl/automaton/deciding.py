@@ -95,7 +95,7 @@ from smcdsl.automaton.layout import (
 )
 from smcdsl.automaton.lexing import free_terminals
 from smcdsl.automaton.memory import i32, i64, njit, set_i32, set_i64, set_u64, u8, u64
-from smcdsl.automaton.parsing import accepts_end, begins_alike, below, shift, state_of, viable, viable_of
+from smcdsl.automaton.parsing import accepts_end, begins_alike, below, shift, state_of, union, viable, viable_of
 from smcdsl.automaton.tails import load_tails
 
 UNDECIDED, NEVER, ALWAYS = 0, 1, 2
@@ -231,7 +231,7 @@ def run_sequence(t: int, block: int, number: int, node: int) -> None:
         if terminal == i64(t, NUM_TERMINALS) - 1:
             after = before if accepts_end(t, before) else np.int64(NO)
         elif u8(i64(t, IGNORED), terminal):
-            after = before if all_begin_alike(t, before, code) else np.int64(NO)
+            after = those_alike(t, before, code)
         else:
             after = shift(t, before, terminal, code)
     set_i32(nodes, number, after)
@@ -248,14 +248,29 @@ def read_top(t: int, node: int) -> int:
 
 
 @njit()
-def all_begin_alike(t: int, node: int, code: int) -> bool:
-    """`begins_alike` for the stacks of a node; they agree on where the next lexeme begins."""
-    return begins_alike(t, read_top(t, node), code)
+def those_alike(t: int, node: int, code: int) -> int:
+    """The node of those stacks of a node after which the next lexeme begins as a code says, or NO.
+
+    Stacks of one node need not agree on that: before something ignored only its first byte has told them apart.
+    """
+    top = state_of(t, node)
+    if top >= 0:
+        return node if begins_alike(t, top, code) else NO
+    set_i64(t, LOW, min(i64(t, LOW), i32(i64(t, NODE_HEIGHT), node)))
+    set_i64(t, FORKED, 1)
+    found: int = NO
+    rest = -below(t, node)
+    while rest > 0:
+        one = second_of(t, SETS, rest)
+        if begins_alike(t, state_of(t, one), code):
+            found = one if found < 0 else union(t, found, one)
+        rest = first_of(t, SETS, rest)
+    return found
 
 
 @njit()
 def start_at(t: int, node: int, mode: int) -> int:
-    """The lexer state in which the next lexeme begins; the stacks of one node agree."""
+    """The lexer state in which the next lexeme begins after the first stack of a node; see `those_alike`."""
     return i32(i64(t, START_OF), read_top(t, node) * i64(t, NUM_MODES) + mode)
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from smcdsl.automaton.deciding import all_begin_alike, explain, is_fresh, row_of_place, start_at
+from smcdsl.automaton.deciding import explain, is_fresh, row_of_place, start_at, those_alike
 from smcdsl.automaton.interning import find, first_of, intern, second_of
 from smcdsl.automaton.layout import (
     ACCEPTS,
@@ -125,8 +125,8 @@ def follow(t: int, node: int, move: int) -> int:
         return node
     plain = i32(move, 1) == NO
     if u8(i64(t, IGNORED), terminal):
-        if plain and not all_begin_alike(t, node, code):
-            return NO
+        if plain:
+            node = those_alike(t, node, code)
     else:
         node = shift(t, node, terminal, code if plain else NO)
     for k in range(1, 4):

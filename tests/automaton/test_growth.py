@@ -148,3 +148,15 @@ def test_indented_grammars(data, name, policy):
     grammar = load_lark(f"// smcdsl: lexing {policy}\n{HEADER}{GRAMMARS[name]}", name=name)
     vocabulary = drawn_vocabulary(data, "ab(): \n[].,", st.sampled_from(CHUNKS).map(str.encode))
     check(data, grammar, vocabulary, None, steps=8)
+
+
+def test_stacks_that_begin_the_next_lexeme_otherwise_part_behind_a_blank():
+    """Of the two ways to read `a''` one wants a number next and one a text; both begin with the same blank."""
+    rules = "start: one QUOTED NUMBER\none: NAME QUOTED?\nNAME: /a+/\nNUMBER: /1+/\nQUOTED: /''/\n%ignore \" \"\n"
+    grammar = load_lark(f"// smcdsl: lexing contextual\n{rules}", name="g")
+    automaton = TokenAutomaton(compile_grammar(grammar, small_vocabulary([b"a", b"'", b" ", b"1"])), None)
+    state = automaton.start
+    for token in (0, 1, 1, 2):
+        state = automaton.next(state, token)
+    assert allowed(automaton, state, 5) == {1, 2, 3}
+    assert {token for token in range(5) if step(automaton, state, token) >= 0} == {1, 2, 3}
