@@ -13,7 +13,7 @@ import smcdsl
 FLOORS: tuple[frozenset[str], ...] = (
     frozenset({"errors", "logspace", "cache", "collector"}),
     frozenset({"vocabulary", "prefixes", "program"}),
-    frozenset({"protocols", "notations", "automaton"}),
+    frozenset({"protocols", "notations", "automaton", "workers"}),
     frozenset({"library", "models", "plan", "testing"}),
     frozenset({"language", "compiler", "inference"}),
     frozenset({"report"}),
@@ -23,7 +23,7 @@ FLOORS: tuple[frozenset[str], ...] = (
 )
 """The parts of `smcdsl` by floor. `__init__` stands above all, `potentials` and `grammars` beside."""
 
-BESIDE = frozenset({"errors", "program", "protocols"})
+BESIDE = frozenset({"cache", "errors", "program", "protocols", "workers"})
 """What shipped potentials may import."""
 
 LIBRARIES = {

@@ -16,10 +16,10 @@ from pathlib import Path
 from typing import Any
 
 from smcdsl.errors import Diagnostic, Label, PotentialError, Source, Span, shown_path
-from smcdsl.inference.workers import Outcome, ProcessPool, ThreadRunner, attempt
 from smcdsl.program.evaluation import PotentialCall, freeze
 from smcdsl.program.types import Signature
 from smcdsl.protocols import Potential
+from smcdsl.workers import Outcome, ProcessPool, ThreadRunner, attempt
 
 Functions = Callable[[Signature], Potential | Callable[..., Any]]
 """Gives the Python function of a signature: `library.resolve_function`."""

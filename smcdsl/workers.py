@@ -99,10 +99,17 @@ def _serve_thread(calls: queue.SimpleQueue[Any]) -> None:
 
 
 class ProcessPool:
-    """Processes that hold one function."""
+    """Processes that hold one function.
 
-    def __init__(self, location: PythonLocation, function: str, size: int) -> None:
-        self._start = (location, function)
+    Args:
+        location: where the function is.
+        function: its name there.
+        size: the most processes at a time.
+        memory_bytes: the most address space of each (RLIMIT_AS; where the system has no such limit: none).
+    """
+
+    def __init__(self, location: PythonLocation, function: str, size: int, memory_bytes: int | None = None) -> None:
+        self._start = (location, function, memory_bytes)
         self._size = size
         self._workers: list[_Worker] = []
 
@@ -161,8 +168,8 @@ class ProcessPool:
 class _Worker:
     """One process and the pipes to it."""
 
-    def __init__(self, location: PythonLocation, function: str) -> None:
-        command = [sys.executable, "-c", "from smcdsl.inference.workers import serve; serve()"]
+    def __init__(self, location: PythonLocation, function: str, memory_bytes: int | None) -> None:
+        command = [sys.executable, "-c", "from smcdsl.workers import serve; serve()"]
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
         self._process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment, bufsize=0
@@ -173,7 +180,7 @@ class _Worker:
         self._buffer = b""
         self.deadline = float("inf")
         self._loaded = False
-        self._post((location, function))
+        self._post((location, function, memory_bytes))
 
     @property
     def alive(self) -> bool:
@@ -227,7 +234,9 @@ def serve() -> None:
     answers = os.fdopen(os.dup(1), "wb")
     # What the function prints must not get between the answers.
     os.dup2(2, 1)
-    location, name = _read_message()
+    location, name, memory_bytes = _read_message()
+    if memory_bytes is not None:
+        _limit_memory(memory_bytes)
     loading = attempt(load_function, (location, name))
     _write_message(answers, Outcome("value") if loading.kind == "value" else loading)
     while (arguments := _read_message()) is not None:
@@ -236,6 +245,15 @@ def serve() -> None:
             _write_message(answers, outcome)
         except (pickle.PicklingError, TypeError, AttributeError) as error:
             _write_message(answers, Outcome("error", error=f"the result cannot be pickled: {error}"))
+
+
+def _limit_memory(memory_bytes: int) -> None:
+    try:
+        import resource
+    except ImportError:  # Windows
+        return
+    _, hard = resource.getrlimit(resource.RLIMIT_AS)
+    resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, hard))
 
 
 def _read_message() -> Any:
