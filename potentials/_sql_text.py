@@ -17,8 +17,9 @@ from smcdsl.potentials._sql_schema import fold
 
 Kind = Literal["word", "quoted", "value", "sign"]
 
+# What is left out is matched possessively: long runs of blanks must not be divided in every way.
 _LEXEME = re.compile(
-    r"""(?:[ \t\n\f\r]+|--[^\n]*|/\*(?:.|\n)*?\*/)*
+    r"""(?:[ \t\n\f\r]++|--[^\n]*+|/\*(?s:.)*?\*/)*+
     (?:(?P<value>'(?:[^']|'')*'|[xX]'[^']*'|(?:0[xX][0-9A-Fa-f]+|(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?))
     |(?P<quoted>"(?:[^"]|"")*"|\[[^\]]*\]|`(?:[^`]|``)*`)
     |(?P<word>[A-Za-z_\u0080-\U0010ffff][A-Za-z0-9_$\u0080-\U0010ffff]*)
@@ -119,7 +120,9 @@ class Completion:
 
 def lexemes_of(text: str) -> Iterator[Lexeme]:
     """The lexemes, comments left out; a quote that is not closed is a sign."""
-    for found in _LEXEME.finditer(text):
+    end = 0
+    # From lexeme to lexeme: a search would begin anew at every blank of a long end.
+    while (found := _LEXEME.match(text, end)) is not None:
         kind: Kind = found.lastgroup  # type: ignore[assignment]
         start, end = found.span(kind)
         piece = text[start:end]

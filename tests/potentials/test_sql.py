@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from smcdsl.potentials import sql
 from smcdsl.potentials._sql_database import database
+from smcdsl.potentials._sql_text import lexemes_of
 
 from smcdsl.errors import UsageError
 from tests.potentials.conftest import write
@@ -303,3 +304,11 @@ def test_importing_the_library_is_cheap():
 
 def test_a_database_is_opened_once(concerts):
     assert database(concerts) is database(concerts)
+
+
+@pytest.mark.parametrize("end", [" \n  " * 3_000, "-- so it goes\n" * 1_000, "/* on */ " * 1_000, "--", "/* open", ""])
+def test_blanks_and_comments_at_the_end_hold_no_lexemes(end):
+    # A model left to itself writes blanks for ever: reading them must take no longer than their length asks.
+    found = [lexeme.text for lexeme in lexemes_of("SELECT name;" + end)]
+    assert found[:3] == ["SELECT", "name", ";"]
+    assert found[3:] == (["/", "*", "open"] if end == "/* open" else [])
