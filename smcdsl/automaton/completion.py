@@ -14,9 +14,10 @@ from heapq import heappop, heappush
 
 import numpy as np
 
+from smcdsl.automaton.bits import bits
 from smcdsl.automaton.recognizers import ParsedRecognizer
 from smcdsl.automaton.shortest import FAR, ShortestEnds
-from smcdsl.automaton.stacks import LinearStacks, bits
+from smcdsl.automaton.stacks import LinearStacks
 from smcdsl.automaton.tables import AutomatonTables
 
 SMALL_PARSER = 128
@@ -25,7 +26,6 @@ SEARCH_STEPS = {True: 3000, False: 200}
 """For small parsers and others: configurations looked at before a search gives up and answers yes."""
 ALL_STEPS = {True: 100_000, False: 20_000}
 """The same for all searches of an automaton together; then every answer is yes."""
-
 
 MOST_GUIDED = 2_000
 """LR states of parsers at most for which the way to an end is worked out, in less than a second."""

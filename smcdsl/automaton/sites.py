@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import NamedTuple
 
+from smcdsl.automaton.bits import bits
 from smcdsl.automaton.derivations import Chart
 from smcdsl.automaton.recognizers import Hypothesis, ParsedRecognizer, RegularRecognizer
 from smcdsl.automaton.site import Site
@@ -169,7 +170,7 @@ class _SiteParser:
         if candidates & passed_over:
             candidates = -1
         agreed: set[Site] | None = None
-        for terminal in _bits(self._stacks.acceptable(run.node) & candidates & ~passed_over):
+        for terminal in bits(self._stacks.acceptable(run.node) & candidates & ~passed_over):
             ahead = run.fork()
             ahead.look_ahead(terminal)
             sites = set(ahead.sites)
@@ -202,7 +203,7 @@ class _SiteParser:
         if known is None:
             agreed: frozenset[Closing] | None = None
             enabled = self._stacks.acceptable(parser) & candidates & ~self._passed_over(parser)
-            for terminal in _bits(enabled):
+            for terminal in bits(enabled):
                 closed = frozenset(self._closed_by(parser, terminal))
                 agreed = closed if agreed is None else agreed & closed
                 if not agreed:
@@ -325,10 +326,3 @@ class _PlainParser:
     def goto(self, state: int, production: int) -> int:
         """The state after a nonterminal."""
         return int(self._goto[state, self._lhs[production]])
-
-
-def _bits(mask: int) -> Iterable[int]:
-    while mask:
-        lowest = mask & -mask
-        yield lowest.bit_length() - 1
-        mask ^= lowest

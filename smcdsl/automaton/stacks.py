@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from smcdsl.automaton.bits import bits
 from smcdsl.automaton.layout import CLOSED, DEDENTED, INDENTED, OPENED, STATE_BITS
 from smcdsl.automaton.tables import LayoutTables, LexerTables, ParserTables
 
@@ -384,11 +385,3 @@ class _PlainTables:
         if found is None:
             found = self._known[cell] = self._reduce[self._first[cell] : self._first[cell + 1]].tolist()
         return found
-
-
-def bits(mask: int) -> Iterable[int]:
-    """The numbers of the bits of a mask."""
-    while mask:
-        low = mask & -mask
-        yield low.bit_length() - 1
-        mask ^= low

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -16,6 +15,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from smcdsl.automaton.bits import bits
 from smcdsl.automaton.mistakes import cannot_spell
 from smcdsl.automaton.tables import (
     FORMAT,
@@ -524,14 +524,6 @@ class _Parsed:
 def _numbers(mask: int) -> frozenset[int]:
     """The numbers of the bits of a mask; many states have the same."""
     return frozenset(bits(mask))
-
-
-def bits(mask: int) -> Iterator[int]:
-    """The numbers of the bits of a mask."""
-    while mask:
-        low = mask & -mask
-        yield low.bit_length() - 1
-        mask ^= low
 
 
 def parser_tables(
