@@ -147,9 +147,12 @@ class PotentialCalls:
                 counts = self._counts(call.signature)
                 counts.n += request.count
                 counts.cached += request.count - made
+        if not wanted:
+            return [self._results[key] for key in keys]
         fresh = _Round(wanted)
         try:
-            self._make(fresh)
+            with quiet():
+                self._make(fresh)
         except PotentialError as error:
             if error.request is None:
                 error.request = keys.index(fresh.failed) if fresh.failed in keys else None
@@ -173,15 +176,8 @@ class PotentialCalls:
         made, self._to_check = self._to_check or {}, None
         again = _Round({key: call for key, (call, _) in reversed(made.items())})
         self.deadline = None
-        pooled: dict[Hashable, list[list[Hashable]]] = {}
-        for batch in regrouped(again.wanted, _batch_key):
-            call = again.wanted[batch[0]]
-            if call.signature.facts.workers:
-                pooled.setdefault((call.signature.name, call.prefix), []).append(batch)
-            else:
-                self._settle([batch], again)
-        for batches in pooled.values():
-            self._settle(batches, again)
+        with quiet():
+            self._make_batches(regrouped(again.wanted, _batch_key), again)
         for key, (call, first) in made.items():
             if key in again.genuine and not same(call, first, again.results[key]):
                 raise contradiction(call, first, again.results[key])
@@ -263,18 +259,24 @@ class PotentialCalls:
         groups: dict[Hashable, list[Hashable]] = {}
         for key, call in fresh.wanted.items():
             groups.setdefault(_batch_key(call, key), []).append(key)
-        pooled: dict[Hashable, list[list[Hashable]]] = {}
+        batches = []
         for keys in groups.values():
+            # Every worker gets its share of a batch.
+            share = -(-len(keys) // (fresh.wanted[keys[0]].signature.facts.workers or 1))
+            batches += [keys[start : start + share] for start in range(0, len(keys), share)]
+        self._make_batches(batches, fresh)
+
+    def _make_batches(self, batches: Iterable[list[Hashable]], fresh: _Round) -> None:
+        """One after the other here; those of a function with workers all at once."""
+        pooled: dict[Hashable, list[list[Hashable]]] = {}
+        for keys in batches:
             call = fresh.wanted[keys[0]]
             if call.signature.facts.workers:
-                # Every worker gets its share of a batch.
-                share = -(-len(keys) // call.signature.facts.workers)
-                shares = [keys[start : start + share] for start in range(0, len(keys), share)]
-                pooled.setdefault((call.signature.name, call.prefix), []).extend(shares)
-                continue
-            self._settle([keys], fresh)
-        for batches in pooled.values():
-            self._settle(batches, fresh)
+                pooled.setdefault((call.signature.name, call.prefix), []).append(keys)
+            else:
+                self._settle([keys], fresh)
+        for shares in pooled.values():
+            self._settle(shares, fresh)
 
     def _settle(self, batches: list[list[Hashable]], fresh: _Round) -> None:
         """Make calls of one function, each for some texts; after a failure once more, text by text.
@@ -369,11 +371,10 @@ class PotentialCalls:
                 function = resolved.prefix_function if calls[0].prefix else resolved.function
             limit = self._limit(signature)
             arguments = _arguments(calls)
-            with quiet():
-                if limit is None:
-                    outcomes.append(attempt(function, arguments))
-                else:
-                    outcomes.append(self._thread.call(function, arguments, limit))
+            if limit is None:
+                outcomes.append(attempt(function, arguments))
+            else:
+                outcomes.append(self._thread.call(function, arguments, limit))
         return outcomes
 
     def _limit(self, signature: Signature) -> float | None:
