@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
@@ -150,12 +150,24 @@ class BudgetExceeded(SmcdslError):
 
 
 class PotentialError(SmcdslError):
-    """A potential raised, returned what it may not, or contradicted itself (R0903 to R0905, exit code 5)."""
+    """A potential raised, returned what it may not, or contradicted itself (R0903 to R0905, R0908, exit code 5).
+
+    `partial` is the result of the particles that had finished before, incomplete; None where no run was going on.
+    """
 
     def __init__(self, diagnostic: Diagnostic, potential: str, arguments: Sequence[Any] = ()) -> None:
         super().__init__(diagnostic)
         self.potential = potential
         self.arguments = tuple(arguments)
+        self.partial: Any = None
+        self.place = ""
+        self.request: int | None = None
+
+    def at(self, words: str) -> None:
+        """Say in the frame where in the run it happened, such as `on particle 3, at clause 2 of q`."""
+        first, *others = self.diagnostics
+        labels = [replace(label, text=f"{label.text}, {words}") if label.primary else label for label in first.labels]
+        self.diagnostics = (replace(first, labels=tuple(labels)), *others)
 
 
 class ModelError(SmcdslError):

@@ -129,6 +129,8 @@ class Facts:
     on_error: FailurePolicy = "fail"
     on_timeout: FailurePolicy = "fail"
     workers: int = 0
+    version: str = ""
+    cache: bool = False
 
 
 Sqlite: TypeAlias = str
@@ -140,7 +142,8 @@ class Potential:
     """A function of values with facts: what `@potential` makes and what factors call.
 
     A batch potential takes a list in place of the parameters annotated `list[...]`'s items; see
-    `smcdsl.potential`. Complete values go to `function`, text up to a boundary to `prefix_function`.
+    `smcdsl.potential`. Complete values go to `function`, text up to a boundary to `prefix_function`, which
+    may return None where it cannot tell yet.
     """
 
     function: Callable[..., Any]
@@ -178,6 +181,8 @@ def potential(
     on_error: FailurePolicy = "fail",
     on_timeout: FailurePolicy | None = None,
     workers: int = 0,
+    version: str = "",
+    cache: bool = False,
     prefix_form: str | None = None,
     explanation: str | None = None,
 ) -> Callable[[Callable[..., Any]], Potential]:
@@ -193,6 +198,10 @@ def potential(
             completion.
         cost: a duration such as `"40ms"`, or `"cheap"`/`"expensive"`.
         timeout: a duration; `on_timeout` (default: `on_error`) says what running out means.
+        workers: the most worker processes at a time; with 0 the function runs in the tool's own process.
+        cache: keep results on disk for later runs; for potentials that are pure and dear.
+        version: change it when results change for a reason that the function's files do not show, such as a
+            model behind it; kept results of another version are not used.
         prefix_form: the name of a function of the same file and parameters that judges prefixes in this
             function's place, where a complete value is held to more than a prefix can be.
         explanation: the name of a function of the same file, with the same parameters and a keyword
@@ -207,6 +216,8 @@ def potential(
         on_error=on_error,
         on_timeout=on_timeout or on_error,
         workers=workers,
+        version=version,
+        cache=cache,
     )
     return lambda function: Potential(function, facts, function.__name__, prefix_form, explanation)
 

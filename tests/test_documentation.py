@@ -57,6 +57,25 @@ def test_the_python_example_runs(monkeypatch, capsys):
     assert "SELECT" in capsys.readouterr().out
 
 
+def test_the_page_on_potentials_does_what_it_says(monkeypatch, capsys, tmp_path):
+    text = (ROOT / "docs" / "potentials.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"^```(\w*)\n(.*?)^```$", text, flags=re.MULTILINE | re.DOTALL)
+    judges, interface = (block for kind, block in blocks if kind == "python")
+    (program,) = (block for kind, block in blocks if kind == "smc")
+    (command,) = (block for kind, block in blocks if kind == "sh")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("SMCDSL_CACHE_DIR", str(tmp_path / "cache"))
+    Path("judges.py").write_text(judges)
+    Path("program.smc").write_text(program)
+    assert run(shlex.split(command)[1:]) == 0
+    assert '"judges.plausible"' in capsys.readouterr().out
+    exec(compile(interface, "docs/potentials.md", "exec"), {})
+    counts = {line.split()[0]: line.split()[1:3] for line in capsys.readouterr().out.splitlines()}
+    assert sorted(counts) == ["judges.plausible", "judges.polite", "judges.short"]
+    # All of it was kept by the first run.
+    assert counts["judges.plausible"][0] == counts["judges.plausible"][1] != "0"
+
+
 @pytest.mark.parametrize("path", re.findall(r"`((?:smcdsl|tests|examples|grammars|potentials|\.ci)/[\w/.]*)`", README))
 def test_paths_that_are_named_exist(path):
     inside = path.removeprefix("smcdsl/")

@@ -14,21 +14,23 @@ from smcdsl.report.diagnostics import record
 if TYPE_CHECKING:
     from smcdsl.engine import CompiledProgram
     from smcdsl.engine.result import Result
+    from smcdsl.inference.factors import WorkerPools
     from smcdsl.protocols import LanguageModel
 
 
 def run_batch(terminal: Terminal, program: CompiledProgram, options: Options) -> int:
     """Run every row; the most severe code."""
     from smcdsl.engine import read_source
+    from smcdsl.inference.factors import WorkerPools
 
     assert options.batch is not None, "called for --batch only"
     source = read_source(options.batch)
     rows = [(number, line) for number, line in enumerate(source.text.split("\n"), 1) if line.strip()]
     model = program.load_model(None, program.settings(**options.flags))
     codes: list[int] = []
-    with Lines(options) as lines:
+    with Lines(options) as lines, WorkerPools() as pools:
         for start in range(0, len(rows), options.jobs):
-            for made in _run_rows(program, model, options, source.name, rows[start : start + options.jobs]):
+            for made in _run_rows(program, model, options, source.name, rows[start : start + options.jobs], pools):
                 lines.add(json.dumps(made, ensure_ascii=False))
                 codes.append(made["exit_code"])
     if failed := sum(code != exits.SUCCESS for code in codes):
@@ -37,7 +39,12 @@ def run_batch(terminal: Terminal, program: CompiledProgram, options: Options) ->
 
 
 def _run_rows(
-    program: CompiledProgram, model: LanguageModel, options: Options, file: str, rows: list[tuple[int, str]]
+    program: CompiledProgram,
+    model: LanguageModel,
+    options: Options,
+    file: str,
+    rows: list[tuple[int, str]],
+    pools: WorkerPools,
 ) -> list[dict[str, Any]]:
     """Records of some rows, run side by side; one by one if that fails, so that only the culprit does."""
     made: dict[int, dict[str, Any]] = {}
@@ -51,7 +58,8 @@ def _run_rows(
     while groups:
         group = groups.pop(0)
         try:
-            results = program.run_many(model, [(values[number], None) for number in group], options.flags)
+            requests = [(values[number], None) for number in group]
+            results = program.run_many(model, requests, options.flags, pools=pools)
         except SmcdslError as error:
             if len(group) > 1:
                 groups = [[number] for number in group] + groups

@@ -34,6 +34,7 @@ SETTING_FLAGS = (
     "timeout",
     "max_tokens",
     "state_limit",
+    "check_potentials",
 )
 
 
@@ -119,6 +120,10 @@ class Options:
 @click.option("--timeout", metavar="T", help="A duration, such as 60s.")
 @click.option("--max-tokens", metavar="N", help="The most that the model may write in a particle.")
 @click.option("--state-limit", metavar="N", help="The most automaton states of a grammar.")
+@click.option(
+    "--check-potentials", is_flag=True, default=None,
+    help="Make all calls of pure potentials twice, in another order, and compare.",
+)  # fmt: skip
 @click.option(
     "-f", "--format", "output_format", type=click.Choice(["text", "json", "jsonl", "table"]),
     help="[default: text on a terminal, json in a pipe]",
@@ -305,10 +310,12 @@ def _repeat(program: CompiledProgram, options: Options, values: dict[str, Any]) 
     codes: list[int] = []
     events: list[Event] = []
     listen = events.append if options.trace is not None else None
-    with Lines(options) as lines:
+    from smcdsl.inference.factors import WorkerPools
+
+    with Lines(options) as lines, WorkerPools() as pools:
         for start in range(0, len(seeds), at_once):
             requests = [(values, seed) for seed in seeds[start : start + at_once]]
-            for result in program.run_many(model, requests, options.flags, on_event=listen):
+            for result in program.run_many(model, requests, options.flags, on_event=listen, pools=pools):
                 lines.add(json.dumps(result.as_json(options.view)))
                 codes.append(exits.SUCCESS if result.failure is None else exits.code_of(result.failure))
     write_trace(options, events)

@@ -22,13 +22,14 @@ from typing import TYPE_CHECKING, Any
 from smcdsl.engine.automata import Compiled, HoleAutomata
 from smcdsl.engine.inputs import PYTHON, from_values
 from smcdsl.engine.settings import NAMES, Layer, Settings, read_config, resolve
-from smcdsl.errors import CompileError, Diagnostic, SmcdslError, Source, UsageError
+from smcdsl.errors import CompileError, Diagnostic, PotentialError, SmcdslError, Source, UsageError
 from smcdsl.program.program import Program
 from smcdsl.protocols import LanguageModel
 
 if TYPE_CHECKING:
     from smcdsl.engine.result import Result
     from smcdsl.inference.events import Event
+    from smcdsl.inference.factors import WorkerPools
     from smcdsl.inference.posterior import Posterior
     from smcdsl.plan import Plan
     from smcdsl.report.outcome import Outcome
@@ -157,8 +158,8 @@ class CompiledProgram:
         Raises:
             UsageError: inputs or settings do not fit.
             CompileError: a grammar is wrong under these inputs.
-            ModelError, PotentialError: these failed.
-            NoSurvivors, BudgetExceeded: with `.partial`, the result so far.
+            ModelError: the model failed.
+            PotentialError, NoSurvivors, BudgetExceeded: with `.partial`, the result so far.
         """
         flags, values = self._split(inputs, settings_and_inputs)
         events: list[Event] = []
@@ -168,9 +169,13 @@ class CompiledProgram:
             if on_event is not None:
                 on_event(event)
 
-        (result,) = self.run_many(
-            model, [(self.values(values), None)], flags, on_event=listen, on_compiled=on_compiled, events=events
-        )
+        try:
+            (result,) = self.run_many(
+                model, [(self.values(values), None)], flags, on_event=listen, on_compiled=on_compiled, events=events
+            )
+        except PotentialError as error:
+            error.partial = error.partial[0] if error.partial else None
+            raise
         if result.failure is not None:
             result.failure.partial = result  # type: ignore[attr-defined]
             raise result.failure
@@ -214,10 +219,13 @@ class CompiledProgram:
         Raises:
             UsageError: a row's inputs do not fit, when its turn comes.
         """
+        from smcdsl.inference.factors import WorkerPools
+
         loaded = self.load_model(model, self.settings(**settings))
-        for start in range(0, len(rows), max(jobs, 1)):
-            requests = [(self.values(row), None) for row in rows[start : start + max(jobs, 1)]]
-            yield from self.run_many(loaded, requests, settings)
+        with WorkerPools() as pools:
+            for start in range(0, len(rows), max(jobs, 1)):
+                requests = [(self.values(row), None) for row in rows[start : start + max(jobs, 1)]]
+                yield from self.run_many(loaded, requests, settings, pools=pools)
 
     def values(self, given: Mapping[str, Any]) -> dict[str, Any]:
         """Inputs as the program sees them, defaults filled in. Raises UsageError."""
@@ -242,10 +250,11 @@ class CompiledProgram:
         on_event: Listener | None = None,
         on_compiled: Callable[[Compiled], None] | None = None,
         events: Sequence[Event] = (),
+        pools: WorkerPools | None = None,
     ) -> list[Result]:
         """Several runs in one batch: (values, seed) pairs; a seed of None is the settings'.
 
-        Failures that are a run's own are in its `.failure`.
+        Failures that are a run's own are in its `.failure`. Worker processes in `pools` stay for the next batch.
         """
         from smcdsl.inference.methods import Interrupted, RunRequest, run
         from smcdsl.inference.settings import Settings as RunSettings
@@ -267,9 +276,14 @@ class CompiledProgram:
                 groups,
                 automata=automata,
                 functions=resolve_function,
-                settings=RunSettings.of(settings.profile),
+                settings=RunSettings.of(settings.profile, check_potentials=settings["check_potentials"]),
                 events=on_event,
+                pools=pools,
             )
+        except PotentialError as error:
+            if error.partial is not None:
+                error.partial = [outcome_of.result(i, p, events) for i, p in enumerate(error.partial)]
+            raise
         except Interrupted as stop:
             raise RunInterrupted([outcome_of.result(i, p, events) for i, p in enumerate(stop.partial)]) from None
         return [outcome_of.result(index, posterior, events) for index, posterior in enumerate(posteriors)]

@@ -31,7 +31,16 @@ _PROFILE_NAMES = {
 }
 """Settings by their name outside, with the profile's field."""
 
-NAMES = ("model", "backend", "chat_template", "temperature", "infer", *_PROFILE_NAMES, "state_limit")
+NAMES = (
+    "model",
+    "backend",
+    "chat_template",
+    "temperature",
+    "infer",
+    *_PROFILE_NAMES,
+    "state_limit",
+    "check_potentials",
+)
 _DEFAULTS: dict[str, Any] = {
     "model": "tiny",
     "backend": "auto",
@@ -46,6 +55,7 @@ _DEFAULTS: dict[str, Any] = {
     "timeout": None,
     "max_tokens": None,
     "state_limit": DEFAULT_STATE_LIMIT,
+    "check_potentials": False,
 }
 _INTEGERS = {"particles": 1, "seed": 0, "max_tokens": 1, "state_limit": 1}
 _CHOICES: dict[str, tuple[str, ...]] = {
@@ -180,6 +190,9 @@ def check_value(name: str, value: Any, source: str) -> Any:
         if name == "timeout":
             seconds = float(value) if isinstance(value, int | float) else _duration(str(value))
             return seconds if seconds > 0 else _refuse("it must be longer than nothing")
+        if name == "check_potentials":
+            words = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
+            return words[str(value).lower()] if str(value).lower() in words else _refuse("it must be true or false")
         if name in ("temperature", "ess"):
             number = float(value)
             ceiling = 1.0 if name == "ess" else float("inf")
@@ -247,6 +260,7 @@ def _bad_value(name: str, value: Any, source: str, reason: str) -> Diagnostic:
         **{integer: f"a whole number, at least {least}" for integer, least in _INTEGERS.items()},
         "temperature": "a number above 0",
         "ess": "a fraction of the particles, from 0 to 1",
+        "check_potentials": "true or false",
         **{choice: f"one of {', '.join(options)}" for choice, options in _CHOICES.items()},
     }
     return Diagnostic(

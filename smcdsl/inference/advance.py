@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from time import perf_counter
 from typing import Any, Protocol
@@ -18,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from smcdsl.automaton.applying import Allowed
-from smcdsl.errors import Diagnostic, Label, ModelError, Span, UsageError
+from smcdsl.errors import Diagnostic, Label, ModelError, PotentialError, Span, UsageError
 from smcdsl.inference.collapse import Change
 from smcdsl.inference.judgement import (
     Calling,
@@ -527,8 +528,9 @@ class Interpreter:
             return None
         environment = self.environments[course.environment]
         if factor.each is None:
-            verdict = yield from weigh(factor, environment)
             place = "at the end"
+            with _placed(place):
+                verdict = yield from weigh(factor, environment)
             if verdict.log_weight > -math.inf:
                 self._confirm(factor, environment)
         else:
@@ -546,9 +548,11 @@ class Interpreter:
         for (text_number, span), value in self._occurrences(factor, environment).items():
             if (factor.index, text_number, *span) in course.judged:
                 continue
-            verdict = yield from weigh(factor, {**environment, factor.each.variable: value})
+            place = f'for "{value}"'
+            with _placed(place):
+                verdict = yield from weigh(factor, {**environment, factor.each.variable: value})
             if verdict.log_weight == -math.inf:
-                return verdict, f'for "{value}"'
+                return verdict, place
             total += verdict.log_weight
         course.judged = frozenset(key for key in course.judged if key[0] != factor.index)
         return Verdict(total), "at the end"
@@ -616,9 +620,10 @@ class Interpreter:
         environment = None if length is None else self._unfinished(write, course, text[:length])
         if environment is None or length is None:
             return Verdict(0.0), ""
-        verdict = yield from weigh(factor, environment, {write.name})
         number = sum(site.rule in watch.boundaries for site in sites)
         place = f"at {watch.boundaries[0]} {number} of `{write.name}`" if number else f"in `{write.name}`"
+        with _placed(place):
+            verdict = yield from weigh(factor, environment, {write.name})
         course.change(factor.index, verdict.log_weight - course.previews.get(factor.index, 0.0), place)
         course.previews[factor.index] = verdict.log_weight
         if verdict.log_weight == -math.inf and factor.verb == "require":
@@ -648,8 +653,9 @@ class Interpreter:
                 continue
             environment[factor.each.variable] = text[start:end].decode()
             unfinished = frozenset() if watch.keeps else frozenset({write.name})
-            verdict = yield from weigh(factor, environment, unfinished)
             place = f"at {rule} {count} of `{write.name}`"
+            with _placed(place):
+                verdict = yield from weigh(factor, environment, unfinished)
             if verdict.log_weight == -math.inf:
                 course.change(factor.index, -math.inf, place)
                 return verdict, place
@@ -682,6 +688,16 @@ class Interpreter:
         frame = self.frames.number(Frame(course.position, course.environment, course.roles))
         death = Death(factor.index, place, text, verdict.calls)
         return Arrival(DEAD, frame, course.prefix, 0, -math.inf, death, tuple(course.changes.values()))
+
+
+@contextmanager
+def _placed(place: str) -> Iterator[None]:
+    """Errors of calls that are made inside know where in the text they were made."""
+    try:
+        yield
+    except PotentialError as error:
+        error.place = place
+        raise
 
 
 def _nothing_follows(span: Span) -> UsageError:

@@ -1,28 +1,36 @@
 """Calls of potentials: one batch, without repeats, cached, counted, with time limits and failure policy.
 
-Results of pure potentials are kept for the whole run and shared by all its groups; an impure one is
-called for every particle (language reference, 2.2.7). Exceptions of the user's code end here: they
-become R0903, or what the policy says, counted.
+Results of pure potentials are kept for the whole run and shared by all its groups, and on disk where the
+potential asks for it; an impure one is called for every particle (language reference, 2.2.7). A call has one
+of three outcomes, never mixed: a result, *undetermined* (None of a prefix form), and a failure. Exceptions of
+the user's code end here: they become R0903, or what the policy says, counted.
 """
 
 from __future__ import annotations
 
-import math
+import contextlib
+import sys
+import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
-from smcdsl.errors import Diagnostic, Label, PotentialError, Source, Span, shown_path
-from smcdsl.program.evaluation import PotentialCall, freeze
-from smcdsl.program.types import Signature
+from smcdsl.errors import Diagnostic, PotentialError
+from smcdsl.inference.answers import checked, failure, policy_value, values_of
+from smcdsl.inference.consistency import contradiction, regrouped, same
+from smcdsl.inference.score_cache import ScoreCache, Unkeepable, key_of, source_hash
+from smcdsl.program.evaluation import UNKNOWN, PotentialCall, freeze
+from smcdsl.program.types import PythonLocation, Signature
 from smcdsl.protocols import Potential
 from smcdsl.workers import Outcome, ProcessPool, ThreadRunner, attempt
 
 Functions = Callable[[Signature], Potential | Callable[..., Any]]
 """Gives the Python function of a signature: `library.resolve_function`."""
+
+_CLOCK_SECONDS = 1e-3
 
 
 class DeadlinePassed(Exception):
@@ -31,10 +39,14 @@ class DeadlinePassed(Exception):
 
 @dataclass
 class CallCounts:
-    """`n` results asked for, `cached` of them without calling; failures as the policy counted them."""
+    """`n` results asked for, `cached` of them without calling.
+
+    Of the calls made: how many were undetermined, and how many failed and got what the policy says.
+    """
 
     n: int = 0
     cached: int = 0
+    undetermined: int = 0
     errors: int = 0
     timeouts: int = 0
     seconds: float = 0.0
@@ -48,30 +60,78 @@ class Request:
     count: int = 1
 
 
+class WorkerPools:
+    """Worker processes by their function, kept from run to run until closed; a changed file gets new ones."""
+
+    def __init__(self) -> None:
+        self._pools: dict[Hashable, ProcessPool] = {}
+
+    def pool(self, location: PythonLocation, function: str, size: int) -> ProcessPool:
+        """The processes that hold a function."""
+        stamp = Path(location.path).stat().st_mtime_ns if location.path and Path(location.path).exists() else 0
+        key = (location.module, location.path, function, size, stamp)
+        if key not in self._pools:
+            self._pools[key] = ProcessPool(location, function, size)
+        return self._pools[key]
+
+    def close(self) -> None:
+        """End all processes."""
+        for pool in self._pools.values():
+            pool.close()
+        self._pools.clear()
+
+    def __enter__(self) -> WorkerPools:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
 class PotentialCalls:
     """Makes the calls of one run. Close it after use.
 
     Args:
         functions: gives the Python function of a signature.
         deadline: on the monotonic clock; calls do not outlast it.
+        pools: worker processes of somebody else, who closes them; without it own ones.
+        checks: remember every call for `check`.
     """
 
-    def __init__(self, functions: Functions, deadline: float | None = None) -> None:
+    def __init__(
+        self,
+        functions: Functions,
+        deadline: float | None = None,
+        *,
+        pools: WorkerPools | None = None,
+        checks: bool = False,
+    ) -> None:
         self.deadline = deadline
         self.counts: dict[str, CallCounts] = {}
+        self.scores = ScoreCache()
         self._functions = functions
         self._resolved: dict[Signature, Potential | Callable[..., Any]] = {}
         self._results: dict[Hashable, Any] = {}
         self._succeeded: Counter[str] = Counter()
         self._thread = ThreadRunner()
-        self._pools: dict[Hashable, ProcessPool] = {}
+        self._owns_pools = pools is None
+        self._pools = pools or WorkerPools()
+        self._sources: dict[PythonLocation, str | None] = {}
+        self._to_check: dict[Hashable, tuple[PotentialCall, Any]] | None = {} if checks else None
+
+    @property
+    def warnings(self) -> tuple[Diagnostic, ...]:
+        """What there is to say about kept results."""
+        return tuple(self.scores.warnings)
 
     def answer(self, requests: Sequence[Request]) -> list[Any]:
         """The results of requests, in order; every distinct call of a pure potential is made once.
 
+        `UNKNOWN` is the result of a prefix form that cannot tell yet.
+
         Raises:
             PotentialError: R0903 where a call failed and the policy is `fail`, R0904 for a result that
-                is not what the potential declares.
+                is not what the potential declares; `request` is the number of the request. What was
+                answered before stays known.
             DeadlinePassed: the run's time is up.
         """
         wanted: dict[Hashable, PotentialCall] = {}
@@ -80,69 +140,226 @@ class PotentialCalls:
             call = request.call
             key = call.key if call.signature.facts.pure else (call.key, number)
             keys.append(key)
-            made = key not in self._results and key not in wanted
+            made = key not in self._results and key not in wanted and not self._recall(call)
             if made:
                 wanted[key] = call
             if call.signature.is_potential:
-                counts = self.counts.setdefault(call.signature.name, CallCounts())
+                counts = self._counts(call.signature)
                 counts.n += request.count
                 counts.cached += request.count - made
-        fresh = self._make(wanted)
-        self._results.update((key, value) for key, value in fresh.items() if wanted[key].signature.facts.pure)
-        return [fresh[key] if key in fresh else self._results[key] for key in keys]
+        if not wanted:
+            return [self._results[key] for key in keys]
+        fresh = _Round(wanted)
+        try:
+            with quiet():
+                self._make(fresh)
+        except PotentialError as error:
+            if error.request is None:
+                error.request = keys.index(fresh.failed) if fresh.failed in keys else None
+            raise
+        finally:
+            self._keep(fresh)
+        return [fresh.results[key] if key in fresh.results else self._results[key] for key in keys]
+
+    def known(self, calls: Sequence[PotentialCall]) -> list[Any] | None:
+        """The results of calls if all are there without calling."""
+        if any(call.key not in self._results for call in calls):
+            return None
+        return [self._results[call.key] for call in calls]
+
+    def check(self) -> None:
+        """Make every distinct call of a pure function again, in another order and other batches.
+
+        Raises:
+            PotentialError: R0908, the result is another one; or what `answer` raises.
+        """
+        made, self._to_check = self._to_check or {}, None
+        again = _Round({key: call for key, (call, _) in reversed(made.items())})
+        self.deadline = None
+        with quiet():
+            self._make_batches(regrouped(again.wanted, _batch_key), again)
+        for key, (call, first) in made.items():
+            if key in again.genuine and not same(call, first, again.results[key]):
+                raise contradiction(call, first, again.results[key])
 
     def explain(self, call: PotentialCall) -> str:
         """What the potential says of why it gave zero; empty where it cannot say."""
         potential = self._resolve(call.signature)
         if not isinstance(potential, Potential):
             return ""
-        outcome = attempt(lambda *arguments: potential.explain(arguments, prefix=call.prefix), call.arguments)
+        with quiet():
+            outcome = attempt(lambda *arguments: potential.explain(arguments, prefix=call.prefix), call.arguments)
         return str(outcome.value) if outcome.kind == "value" and outcome.value else ""
 
     def close(self) -> None:
-        """End threads and processes."""
+        """End threads, and processes if they are of this run alone."""
         self._thread.close()
-        for pool in self._pools.values():
-            pool.close()
+        self.scores.close()
+        if self._owns_pools:
+            self._pools.close()
+
+    def _counts(self, signature: Signature) -> CallCounts:
+        return self.counts.setdefault(signature.name, CallCounts())
 
     def _resolve(self, signature: Signature) -> Potential | Callable[..., Any]:
         found = self._resolved.get(signature)
         if found is None:
-            found = self._resolved[signature] = self._functions(signature)
+            with quiet():
+                found = self._resolved[signature] = self._functions(signature)
         return found
 
-    def _make(self, wanted: dict[Hashable, PotentialCall]) -> dict[Hashable, Any]:
+    # Kept results.
+
+    def _recall(self, call: PotentialCall) -> bool:
+        """Whether the result is on disk; then it is known from now on."""
+        key = self._lasting_key(call)
+        found = None if key is None else self.scores.get(key)
+        if found is None:
+            return False
+        self._results[call.key] = found[0]
+        if self._to_check is not None:
+            self._to_check[call.key] = call, found[0]
+        return True
+
+    def _keep(self, fresh: _Round) -> None:
+        rows = {}
+        for key, result in fresh.results.items():
+            call = fresh.wanted[key]
+            if not call.signature.facts.pure:
+                continue
+            self._results[key] = result
+            if key not in fresh.genuine:
+                continue
+            if self._to_check is not None:
+                self._to_check[key] = call, result
+            lasting = self._lasting_key(call)
+            if lasting is not None:
+                rows[lasting] = result
+        if rows:
+            self.scores.put(rows)
+
+    def _lasting_key(self, call: PotentialCall) -> bytes | None:
+        facts, location = call.signature.facts, call.signature.location
+        if not (facts.cache and facts.pure and call.signature.is_potential):
+            return None
+        try:
+            if location not in self._sources:
+                # None for one that has no file.
+                self._sources[location] = None
+                self._sources[location] = source_hash(location)
+            source = self._sources[location]
+            return None if source is None else key_of(call, source)
+        except Unkeepable:
+            return None
+
+    # Calls.
+
+    def _make(self, fresh: _Round) -> None:
         """Results of distinct calls; those that one call of the function can answer go together."""
         groups: dict[Hashable, list[Hashable]] = {}
-        for key, call in wanted.items():
+        for key, call in fresh.wanted.items():
             groups.setdefault(_batch_key(call, key), []).append(key)
-        results: dict[Hashable, Any] = {}
-        pooled: dict[Hashable, list[list[Hashable]]] = {}
+        batches = []
         for keys in groups.values():
-            signature = wanted[keys[0]].signature
-            if signature.facts.workers:
-                pooled.setdefault((signature.name, wanted[keys[0]].prefix), []).append(keys)
-                continue
-            self._settle([keys], wanted, results, self._call_here)
-        for batches in pooled.values():
-            self._settle(batches, wanted, results, self._call_workers)
-        return results
+            # Every worker gets its share of a batch.
+            share = -(-len(keys) // (fresh.wanted[keys[0]].signature.facts.workers or 1))
+            batches += [keys[start : start + share] for start in range(0, len(keys), share)]
+        self._make_batches(batches, fresh)
 
-    def _settle(
-        self,
-        batches: list[list[Hashable]],
-        wanted: dict[Hashable, PotentialCall],
-        results: dict[Hashable, Any],
-        make: Callable[[list[list[PotentialCall]]], list[Outcome]],
-    ) -> None:
-        calls = [[wanted[key] for key in keys] for keys in batches]
+    def _make_batches(self, batches: Iterable[list[Hashable]], fresh: _Round) -> None:
+        """One after the other here; those of a function with workers all at once."""
+        pooled: dict[Hashable, list[list[Hashable]]] = {}
+        for keys in batches:
+            call = fresh.wanted[keys[0]]
+            if call.signature.facts.workers:
+                pooled.setdefault((call.signature.name, call.prefix), []).append(keys)
+            else:
+                self._settle([keys], fresh)
+        for shares in pooled.values():
+            self._settle(shares, fresh)
+
+    def _settle(self, batches: list[list[Hashable]], fresh: _Round) -> None:
+        """Make calls of one function, each for some texts; after a failure once more, text by text.
+
+        So a text that fails is known by itself, and takes no other with it.
+        """
+        signature = fresh.wanted[batches[0][0]].signature
         started = time.perf_counter()
-        outcomes = make(calls)
-        if calls[0][0].signature.is_potential:
-            self.counts[calls[0][0].signature.name].seconds += time.perf_counter() - started
-        for keys, group, outcome in zip(batches, calls, outcomes, strict=True):
-            values = self._values(group, outcome)
-            results.update(zip(keys, values, strict=True))
+        again: list[tuple[Hashable, Outcome, int]] = []
+        try:
+            for keys, outcome in zip(batches, self._call(batches, fresh), strict=True):
+                if outcome.kind == "value":
+                    self._take(keys, outcome, fresh)
+                elif self._is_worth_another(outcome, signature, len(keys)):
+                    again += [(key, outcome, len(keys)) for key in keys]
+                else:
+                    self._fail(keys[0], outcome, fresh)
+            if again:
+                self._retry(again, fresh)
+        finally:
+            if signature.is_potential:
+                self._counts(signature).seconds += time.perf_counter() - started
+
+    def _is_worth_another(self, outcome: Outcome, signature: Signature, size: int) -> bool:
+        if outcome.kind == "timeout":
+            self._check_deadline()
+            return size > 1 or signature.facts.on_timeout == "fail"
+        return outcome.died or size > 1
+
+    def _retry(self, again: list[tuple[Hashable, Outcome, int]], fresh: _Round) -> None:
+        signature = fresh.wanted[again[0][0]].signature
+        outcomes: Iterable[Outcome] = (self._call([[key]], fresh)[0] for key, *_ in again)
+        if signature.facts.workers:
+            outcomes = self._call([[key] for key, *_ in again], fresh)
+        all_went_well = True
+        for (key, first, size), outcome in zip(again, outcomes, strict=True):
+            if outcome.kind == "value":
+                self._take([key], outcome, fresh)
+            else:
+                all_went_well = False
+                self._fail(key, outcome, fresh, tries=2 if size == 1 or first.kind == "timeout" or first.died else 1)
+        for key, first, size in again:
+            raised = first.kind == "error" and not first.died
+            if raised and all_went_well and signature.facts.on_error == "fail":
+                # Together they fail, or not always: a fault of the function, which must not go unseen.
+                self._fail(key, first, fresh, together=size)
+
+    def _take(self, keys: list[Hashable], outcome: Outcome, fresh: _Round) -> None:
+        calls = [fresh.wanted[key] for key in keys]
+        signature = calls[0].signature
+        fresh.failed = keys[0]
+        values = []
+        for fresh.failed, call, value in zip(keys, calls, values_of(calls, outcome.value), strict=True):
+            values.append(checked(call, value))
+        fresh.failed = None
+        self._succeeded[signature.name] += len(calls)
+        if signature.is_potential:
+            self._counts(signature).undetermined += sum(value is UNKNOWN for value in values)
+        fresh.results.update(zip(keys, values, strict=True))
+        fresh.genuine.update(keys)
+
+    def _fail(self, key: Hashable, outcome: Outcome, fresh: _Round, *, tries: int = 1, together: int = 1) -> None:
+        """What the policy says of a call that failed for good."""
+        if outcome.kind == "timeout":
+            self._check_deadline()
+        call = fresh.wanted[key]
+        signature = call.signature
+        counts = self._counts(signature)
+        counts.errors += outcome.kind == "error"
+        counts.timeouts += outcome.kind == "timeout"
+        policy = signature.facts.on_error if outcome.kind == "error" else signature.facts.on_timeout
+        if policy == "fail" or not signature.is_potential:
+            fresh.failed = key
+            raise failure(call, outcome, self._succeeded[signature.name], tries=tries, together=together)
+        fresh.results[key] = policy_value(signature, policy)
+
+    def _check_deadline(self) -> None:
+        if self.deadline is not None and time.monotonic() >= self.deadline - _CLOCK_SECONDS:
+            raise DeadlinePassed
+
+    def _call(self, batches: list[list[Hashable]], fresh: _Round) -> list[Outcome]:
+        calls = [[fresh.wanted[key] for key in keys] for keys in batches]
+        return self._call_workers(calls) if calls[0][0].signature.facts.workers else self._call_here(calls)
 
     def _call_here(self, batches: list[list[PotentialCall]]) -> list[Outcome]:
         outcomes = []
@@ -177,51 +394,45 @@ class PotentialCalls:
         if call.prefix:
             resolved = self._resolve(signature)
             name = (resolved.prefix_form if isinstance(resolved, Potential) else None) or name
-        key = (signature.location, name)
-        pool = self._pools.get(key)
-        if pool is None:
-            pool = self._pools[key] = ProcessPool(signature.location, name, signature.facts.workers)
-        return pool.call_all([_arguments(calls) for calls in batches], self._limit(signature))
+        self._limit(signature)
+        pool = self._pools.pool(signature.location, name, signature.facts.workers)
+        return pool.call_all(
+            [_arguments(calls) for calls in batches],
+            signature.facts.timeout_seconds,
+            until=float("inf") if self.deadline is None else self.deadline,
+            retries_deaths=False,
+        )
 
-    def _values(self, calls: list[PotentialCall], outcome: Outcome) -> list[Any]:
-        signature = calls[0].signature
-        if outcome.kind == "value":
-            values = outcome.value if signature.batched >= 0 else [outcome.value]
-            self._succeeded[signature.name] += len(calls)
-            if not isinstance(values, list | tuple) or len(values) != len(calls):
-                message = f"`{signature.name}` must return a list of {len(calls)} results for as many texts"
-                raise _wrong_result(calls[0], message)
-            return [_checked(call, value) for call, value in zip(calls, values, strict=True)]
-        if outcome.kind == "timeout" and self.deadline is not None and time.monotonic() >= self.deadline:
-            raise DeadlinePassed
-        counts = self.counts.setdefault(signature.name, CallCounts())
-        counts.errors += (outcome.kind == "error") * len(calls)
-        counts.timeouts += (outcome.kind == "timeout") * len(calls)
-        facts = signature.facts
-        policy = facts.on_error if outcome.kind == "error" else facts.on_timeout
-        if policy == "fail" or not signature.is_potential:
-            raise self._failure(calls[0], outcome)
-        return [_policy_value(signature, policy)] * len(calls)
 
-    def _failure(self, call: PotentialCall, outcome: Outcome) -> PotentialError:
-        name, facts = call.signature.name, call.signature.facts
-        labels = [Label(call.site, f"for {_shown_arguments(call)}", primary=True)]
-        facts_shown: tuple[str, ...] = ()
-        if outcome.kind == "timeout":
-            message = f"`{name}` took longer than {facts.timeout_seconds:g} s"
-            policy = "on_timeout"
-        else:
-            message = f"`{name}` raised an exception"
-            policy = "on_error"
-            place = _place(outcome)
-            if place is None:
-                facts_shown = (outcome.error,)
-            else:
-                labels.append(Label(place, outcome.error))
-        note = f"{self._succeeded[name]} earlier calls succeeded; the policy is `{policy}: fail`"
-        fix = f"fix the function, or choose what a failure means: {{ {policy}: zero }}"
-        diagnostic = Diagnostic("R0903", message, tuple(labels), (note,), fix, facts=facts_shown)
-        return PotentialError(diagnostic, name, call.arguments)
+class _Round:
+    """Calls to make and what came of them; `genuine` ones were answered by the potential and not by its policy."""
+
+    def __init__(self, wanted: dict[Hashable, PotentialCall]) -> None:
+        self.wanted = wanted
+        self.results: dict[Hashable, Any] = {}
+        self.genuine: set[Hashable] = set()
+        self.failed: Hashable = None
+
+
+_printing = threading.Lock()
+_diverted: list[TextIO] = []
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """What is printed inside goes to stderr: stdout is for results."""
+    with _printing:
+        # Runs go on side by side in threads; the last one restores what the first one found.
+        _diverted.append(sys.stdout)
+        sys.stdout = sys.stderr
+    try:
+        yield
+    finally:
+        with _printing:
+            found = _diverted[0]
+            _diverted.pop()
+            if not _diverted:
+                sys.stdout = found
 
 
 def _batch_key(call: PotentialCall, key: Hashable) -> Hashable:
@@ -238,66 +449,3 @@ def _arguments(calls: list[PotentialCall]) -> list[Any]:
     if batched >= 0:
         arguments[batched] = [call.arguments[batched] for call in calls]
     return arguments
-
-
-def _checked(call: PotentialCall, value: Any) -> Any:
-    """The result as a plain value, if it is what the signature declares."""
-    if hasattr(value, "item") and getattr(value, "shape", None) == ():
-        value = value.item()
-    result = call.signature.result.name
-    name = call.signature.name
-    if result == "bool":
-        if not isinstance(value, bool):
-            raise _wrong_result(call, f"`{name}` returned {_shown(value)}, not a yes or no")
-    elif result in ("weight", "logweight", "float", "int"):
-        if not isinstance(value, int | float):
-            raise _wrong_result(call, f"`{name}` returned {_shown(value)}, not a number")
-        if math.isnan(value):
-            raise _wrong_result(call, f"`{name}` returned NaN")
-        if value == math.inf or (result == "weight" and value < 0):
-            raise _wrong_result(call, f"`{name}` returned {_shown(value)}")
-    return value
-
-
-def _wrong_result(call: PotentialCall, message: str) -> PotentialError:
-    label = Label(call.site, f"for {_shown_arguments(call)}", primary=True)
-    fix = "a weight must be a finite number that is zero or larger"
-    if call.signature.result.name == "bool":
-        fix = "a potential for `require` returns True or False"
-    elif call.signature.result.name == "logweight":
-        fix = "a log-weight must be a number below infinity"
-    return PotentialError(Diagnostic("R0904", message, (label,), help=fix), call.signature.name, call.arguments)
-
-
-def _policy_value(signature: Signature, policy: str) -> Any:
-    one = policy == "one"
-    if signature.result.name == "bool":
-        return one
-    if signature.result.name == "logweight":
-        return 0.0 if one else -math.inf
-    return 1.0 if one else 0.0
-
-
-def _shown_arguments(call: PotentialCall) -> str:
-    pairs = zip(call.signature.parameters, call.arguments, strict=False)
-    return ", ".join(f"{parameter.name} = {_shown(value)}" for parameter, value in pairs)
-
-
-def _shown(value: Any) -> str:
-    if value is None:
-        return "nothing"
-    text = '"' + value.replace("\n", "\\n") + '"' if isinstance(value, str) else repr(value)
-    return text if len(text) <= 80 else "..." + text[-77:]
-
-
-def _place(outcome: Outcome) -> Span | None:
-    """The line that raised, where its file can be read."""
-    try:
-        path = Path(outcome.file)
-        source = Source(shown_path(path), path.read_text(encoding="utf-8"))
-        start = source.line_starts[outcome.line - 1]
-    except (OSError, UnicodeDecodeError, IndexError):
-        return None
-    text = source.line(outcome.line)
-    indent = len(text) - len(text.lstrip())
-    return Span(source, start + indent, start + len(text))

@@ -19,6 +19,7 @@ from smcdsl.program.evaluation import (
     EvaluationError,
     MissingResult,
     PotentialCall,
+    Undetermined,
     certain_value,
     evaluate,
     free_names,
@@ -73,7 +74,8 @@ def weigh(
 ) -> Calling[Verdict]:
     """The log value of a factor's expression: 0 or -inf for `require`.
 
-    With `unfinished` holes it is a preview's: -inf only where every completion is sure to get zero.
+    With `unfinished` holes it is a preview's: -inf only where every completion is sure to get zero, and 0 where
+    a potential cannot tell yet; the next boundary asks again.
     """
     asked: list[PotentialCall] = []
     results: dict[Hashable, Any] = {}
@@ -86,6 +88,8 @@ def weigh(
             break
         except MissingResult:
             continue
+        except Undetermined:
+            return Verdict(0.0)
     if log_weight == -math.inf and unfinished:
         certain = certain_value(factor.expression, environment, results, unfinished)
         if factor.verb == "guide" or certain is UNKNOWN or certain:
@@ -102,6 +106,8 @@ def _log_weight(
     if factor.verb != "require":
         return log_value(factor.expression, environment, results, unfinished)
     value = evaluate(factor.expression, environment, results, unfinished)
+    if value is UNKNOWN:
+        raise Undetermined
     if not isinstance(value, bool):
         raise EvaluationError(f"`require` needs a yes or no, and this is {value!r}", factor.expression.span)
     return 0.0 if value else -math.inf

@@ -14,14 +14,17 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import replace
 from time import perf_counter
 
 import numpy as np
 
+from smcdsl.errors import PotentialError
 from smcdsl.inference.advance import Arrival, Automata, Interpreter
 from smcdsl.inference.draws import CounterDraws, Draws
 from smcdsl.inference.events import Finished, Listener, Started
-from smcdsl.inference.factors import Functions, PotentialCalls
+from smcdsl.inference.factors import Functions, PotentialCalls, WorkerPools
 from smcdsl.inference.particles import Particles
 from smcdsl.inference.posterior import Posterior
 from smcdsl.inference.rejection import reject
@@ -45,6 +48,7 @@ def run(
     settings: Settings,
     events: Listener | None = None,
     draws: Callable[[int], Draws] | None = None,
+    pools: WorkerPools | None = None,
 ) -> list[Posterior]:
     """Run a plan for independent groups in one batch.
 
@@ -57,12 +61,13 @@ def run(
         settings: the method and its numbers.
         events: is told what happens.
         draws: randomness by round, in place of the groups' seeds (tests).
+        pools: worker processes that outlive the run; without it they end with it.
 
     Returns:
         A posterior a group. What failed in a group alone (no survivors, budget) is its `failure`.
 
     Raises:
-        PotentialError: a potential failed and the policy is to fail.
+        PotentialError: a potential failed and the policy is to fail; `partial` has a posterior a group.
         ModelError: the model failed.
         UsageError: the inputs do not fit the program or the model.
         Interrupted: Ctrl-C.
@@ -86,7 +91,7 @@ def run(
         max_tokens=settings.max_tokens,
         deadline=deadline,
     )
-    calls = PotentialCalls(functions, deadline)
+    calls = PotentialCalls(functions, deadline, pools=pools, checks=settings.check_potentials)
     session = model.start(prefixes)
     seeds = [group.seed for group in groups]
     arrivals: dict[tuple[int, int], tuple[Arrival, Counter[str]]] = {}
@@ -102,6 +107,10 @@ def run(
             for number, seed in enumerate(seeds):
                 events(Started(number, perf_counter() - began, settings.particles, seed))
         results = (reject if settings.method == "rejection" else _weighted)(sampler, seeds, settings, began)
+        _check(calls, results)
+        if results and calls.warnings:
+            # Once, not for every group.
+            results[0] = replace(results[0], warnings=(*results[0].warnings, *calls.warnings))
     finally:
         calls.close()
         session.close()
@@ -109,6 +118,15 @@ def run(
         for number, result in enumerate(results):
             events(Finished(number, perf_counter() - began, result.log_z, result.ess, result.complete))
     return results
+
+
+def _check(calls: PotentialCalls, results: list[Posterior]) -> None:
+    """Consistency mode, where it is on."""
+    try:
+        calls.check()
+    except PotentialError as error:
+        error.partial = results
+        raise
 
 
 def _weighted(
@@ -120,6 +138,11 @@ def _weighted(
         sampler.sweep()
     except KeyboardInterrupt:
         raise Interrupted(_posteriors(sampler, seeds, settings, began, interrupted=True)) from None
+    except PotentialError as error:
+        # What `return` computes may fail as well.
+        with suppress(PotentialError):
+            error.partial = _posteriors(sampler, seeds, settings, began, interrupted=True)
+        raise
     return _posteriors(sampler, seeds, settings, began)
 
 

@@ -10,13 +10,14 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from time import perf_counter
 
 import numpy as np
 from numpy.typing import NDArray
 
-from smcdsl.errors import Diagnostic, Label, UsageError
+from smcdsl.errors import Diagnostic, Label, PotentialError, UsageError
 from smcdsl.inference.draws import Purpose
 from smcdsl.inference.particles import DEAD, FINISHED
 from smcdsl.inference.posterior import ParticleView, Posterior
@@ -44,6 +45,13 @@ def reject(sampler_of: Callable[[int], Sampler], seeds: list[int], settings: Set
     groups = [_Group() for _ in seeds]
     reader = Reader(sampler_of(0))
     interrupted = False
+
+    def so_far() -> list[Posterior]:
+        return [
+            _posterior(reader, number, seed, groups[number], settings, began, interrupted)
+            for number, seed in enumerate(seeds)
+        ]
+
     try:
         for salt in range(_MAX_ROUNDS):
             sampler = reader.sampler if salt == 0 else _next_round(sampler_of(salt), reader.sampler)
@@ -56,10 +64,13 @@ def reject(sampler_of: Callable[[int], Sampler], seeds: list[int], settings: Set
                 break
     except KeyboardInterrupt:
         interrupted = True
-    results = [
-        _posterior(reader, number, seed, groups[number], settings, began, interrupted)
-        for number, seed in enumerate(seeds)
-    ]
+    except PotentialError as error:
+        interrupted = True
+        # What `return` computes may fail as well.
+        with suppress(PotentialError):
+            error.partial = so_far()
+        raise
+    results = so_far()
     if interrupted:
         raise Interrupted(results)
     return results

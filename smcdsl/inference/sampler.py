@@ -12,7 +12,7 @@ from __future__ import annotations
 import gc
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from threading import Lock
@@ -22,13 +22,14 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from smcdsl.errors import PotentialError
 from smcdsl.inference.advance import Arrival, Death, Interpreter
 from smcdsl.inference.collapse import FEWEST, Collapses, is_heavy
 from smcdsl.inference.draws import Draws, Purpose
 from smcdsl.inference.events import Died, Event, Listener, Resampled, Site
 from smcdsl.inference.factors import DeadlinePassed, PotentialCalls, Request
 from smcdsl.inference.judgement import Calling
-from smcdsl.inference.particles import FINISHED, RUNNING, WAITING, Particles
+from smcdsl.inference.particles import DEAD, FINISHED, RUNNING, WAITING, Particles
 from smcdsl.inference.proposals import Particular, Rows, Seconds, log_probabilities, propose
 from smcdsl.inference.resampling import SCHEMES
 from smcdsl.logspace import effective_sample_size, log_mean_exp, normalize
@@ -62,6 +63,38 @@ def _rare_collections(num_particles: int) -> Iterator[None]:
             _thresholds.pop()
             if not _thresholds:
                 gc.set_threshold(*found)
+
+
+def _those_found(arrivals: Sequence[Arrival | None]) -> tuple[list[Arrival], NDArray[np.int64]]:
+    """The arrivals that there are, and where each place of the list went; -1 for none."""
+    kept = np.cumsum([arrival is not None for arrival in arrivals], dtype=np.int64) - 1
+    kept[[arrival is None for arrival in arrivals]] = -1
+    return [arrival for arrival in arrivals if arrival is not None], kept
+
+
+def _named(error: PotentialError, particle: int) -> PotentialError:
+    """The error with where it happened, if it is known where in a text."""
+    if error.place:
+        error.at(f"on particle {particle}, {error.place}")
+    return error
+
+
+def _blamed(
+    error: PotentialError,
+    asked: Mapping[int, Sequence[PotentialCall]],
+    courses: dict[int, Calling[Arrival]],
+    who: Sequence[int],
+) -> PotentialError:
+    """The error of a batch of calls, as the course sees it that asked for the call that failed."""
+    owners = [index for index, calls in asked.items() for _ in calls]
+    if error.request is None:
+        return error
+    index = owners[error.request]
+    try:
+        courses.pop(index).throw(error)
+    except PotentialError as placed:
+        return _named(placed, who[index])
+    raise AssertionError("a course goes on after its call failed")
 
 
 @dataclass(frozen=True)
@@ -101,6 +134,8 @@ class Sampler:
     first_prefixes: NDArray[np.int64] = field(init=False)
     barriers: NDArray[np.int64] = field(init=False)
     arrivals: dict[tuple[int, int], tuple[Arrival, Counter[str]]] = field(default_factory=dict)
+    farthest: dict[int, int] = field(default_factory=dict)
+    """By group: the longest prefix that was alive after factors looked at it."""
     step: int = 0
 
     def __post_init__(self) -> None:
@@ -298,7 +333,7 @@ class Sampler:
         slots = particles.slots_of(ready).ravel()
         before = self.total_log_weights()[ready]
         waiting = slots[particles.status[slots] == WAITING]
-        self._note_collapses(ready, before, waiting, *self._advance(waiting))
+        self._note_collapses(ready, before, *self._advance(waiting))
         self.barriers[ready] += 1
         begun = ready[self.barriers[ready] == 1]
         self.first_prefixes[begun] = particles.prefixes[begun * particles.num_particles]
@@ -327,11 +362,14 @@ class Sampler:
                 changes[slot % size] = arrivals[row].changes
             self.collapses.note(group, before[line], after[line], changes)
 
-    def _advance(self, slots: NDArray[np.int64]) -> tuple[list[Arrival], NDArray[np.int64]]:
+    def _advance(self, slots: NDArray[np.int64]) -> tuple[NDArray[np.int64], list[Arrival], NDArray[np.int64]]:
         """Take waiting particles through the plan to where each next needs the model; equal ones together.
 
         Returns:
-            Distinct arrivals, and which of them is each slot's.
+            The slots, distinct arrivals, and which of them is each slot's.
+
+        Raises:
+            PotentialError: a potential failed; particles that did not need that call have been taken on.
         """
         particles = self.particles
         frames, prefixes = particles.frames[slots], particles.prefixes[slots]
@@ -350,7 +388,10 @@ class Sampler:
                 strict=True,
             )
         )
-        arrivals = self._arrivals(situations)
+        found, failure = self._arrivals(situations, (slots[first] % particles.num_particles).tolist())
+        arrivals, kept = _those_found(found)
+        if failure is not None:
+            slots, rows = slots[kept[rows] >= 0], kept[rows][kept[rows] >= 0]
         particles.frames[slots] = np.array([arrival.frame for arrival in arrivals])[rows]
         particles.prefixes[slots] = np.array([arrival.prefix for arrival in arrivals])[rows]
         particles.states[slots] = np.array([arrival.state for arrival in arrivals])[rows]
@@ -360,7 +401,21 @@ class Sampler:
         for row, arrival in enumerate(arrivals):
             if arrival.death is not None:
                 self._bury(slots[rows == row], arrival.death)
-        return arrivals, rows
+        self._note_farthest(slots)
+        if failure is not None:
+            raise failure
+        return slots, arrivals, rows
+
+    def _note_farthest(self, slots: NDArray[np.int64]) -> None:
+        """Remember the longest prefix of each group that passed all that was asked of it."""
+        particles = self.particles
+        alive = slots[particles.status[slots] != DEAD]
+        lengths = self.interpreter.prefixes.lengths
+        for group in np.unique(alive // particles.num_particles).tolist():
+            prefixes = particles.prefixes[alive[alive // particles.num_particles == group]]
+            longest = int(prefixes[lengths[prefixes].argmax()])
+            if lengths[longest] > lengths[self.farthest.setdefault(group, longest)]:
+                self.farthest[group] = longest
 
     def _bury(self, slots: NDArray[np.int64], death: Death) -> None:
         particles, cause = self.particles, len(CAUSES) + death.factor
@@ -375,8 +430,13 @@ class Sampler:
             for slot in slots.tolist():
                 self._tell_death(slot, cause, death.place, death.text)
 
-    def _arrivals(self, situations: Sequence[tuple[int, int, int, int]]) -> list[Arrival]:
-        """Where (frame, prefix, state, count) go; known answers are kept where everything is pure."""
+    def _arrivals(
+        self, situations: Sequence[tuple[int, int, int, int]], who: Sequence[int]
+    ) -> tuple[list[Arrival | None], PotentialError | None]:
+        """Where (frame, prefix, state, count) go, and the failure that kept some from arriving.
+
+        Known answers are kept where everything is pure. `who` are particles to name in errors.
+        """
         found: list[Arrival | None] = [None] * len(situations)
         courses: dict[int, Calling[Arrival]] = {}
         made: dict[int, Counter[str]] = {}
@@ -390,6 +450,7 @@ class Sampler:
             for name, number in known[1].items():
                 self.calls.counts[name].n += number * count
                 self.calls.counts[name].cached += number * count
+        failure: PotentialError | None = None
         answers: dict[int, Any] = dict.fromkeys(courses)
         while courses:
             asked: dict[int, list[PotentialCall]] = {}
@@ -399,14 +460,27 @@ class Sampler:
                 except StopIteration as stop:
                     found[index] = stop.value
                     del courses[index]
-            answers = self._answers(asked, [count for *_, count in situations])
-            for index, calls in asked.items():
-                made[index].update(call.signature.name for call in calls if call.signature.is_potential)
-        arrivals = [arrival for arrival in found if arrival is not None]
-        if self._is_pure:
+                except PotentialError as error:
+                    failure = failure or _named(error, who[index])
+                    del courses[index]
+            if failure is None:
+                try:
+                    answers = self._answers(asked, [count for *_, count in situations])
+                except PotentialError as error:
+                    failure = _blamed(error, asked, courses, who)
+            if failure is not None:
+                # What was answered already is enough for some. No more calls are made.
+                answers = {index: self.calls.known(calls) for index, calls in asked.items()}
+                answers = {index: results for index, results in answers.items() if results is not None}
+                courses = {index: courses[index] for index in answers}
+            for index in courses:
+                made[index].update(call.signature.name for call in asked[index] if call.signature.is_potential)
+        if self._is_pure and failure is None:
             for index, names in made.items():
-                self.arrivals[situations[index][:2]] = (arrivals[index], names)
-        return arrivals
+                arrival = found[index]
+                assert arrival is not None
+                self.arrivals[situations[index][:2]] = (arrival, names)
+        return found, failure
 
     def _answers(self, asked: dict[int, list[PotentialCall]], counts: list[int]) -> dict[int, Any]:
         """The results of all courses' calls, made in one batch."""
@@ -478,8 +552,11 @@ class Sampler:
 
     def text(self, slot: int) -> str:
         """What a particle has behind the prompt: holes and given text."""
-        interpreter, group = self.interpreter, slot // self.particles.num_particles
-        first, prefix = int(self.first_prefixes[group]), int(self.particles.prefixes[slot])
+        return self.written_text(slot // self.particles.num_particles, int(self.particles.prefixes[slot]))
+
+    def written_text(self, group: int, prefix: int) -> str:
+        """What a prefix of a group has behind the prompt."""
+        interpreter, first = self.interpreter, int(self.first_prefixes[group])
         tokens = interpreter.prefixes.sequence(prefix, first)
         return interpreter.model.vocabulary.spell(tokens).decode(errors="replace")
 

@@ -33,6 +33,8 @@ class Settings:
     proposal: Literal["mask", "lm"] = "mask"
     timeout_seconds: float | None = None
     max_tokens: int | None = None
+    check_potentials: bool = False
+    """Whether all calls of pure functions are made again at the end, and compared (R0908)."""
 
     @classmethod
     def of(cls, profile: InferenceProfile, **overrides: Any) -> Settings:

@@ -118,6 +118,9 @@ class _Reader:
         result = _type(node.returns)
         if facts.batch:
             result = result.item or ANY
+        if decorator is not None:
+            # A prefix form may be undetermined; what programs get is a result.
+            result = replace(result, optional=False)
         return Signature(
             name=name,
             parameters=tuple(parameters),
@@ -155,7 +158,9 @@ class _Reader:
 
 
 _POLICIES = get_args(FailurePolicy)
-FACT_NAMES = ("cost", "prefix", "pure", "batch", "timeout", "on_error", "on_timeout", "workers")
+FACT_NAMES = (
+    "cost", "prefix", "pure", "batch", "timeout", "on_error", "on_timeout", "workers", "version", "cache",
+)  # fmt: skip
 """The facts that a potential may state, as programs and decorators spell them."""
 
 
@@ -176,6 +181,9 @@ def facts_of(values: Mapping[str, Any]) -> tuple[PotentialFacts, dict[str, str]]
             mistakes[name] = str(error)
     if "on_error" in facts:
         facts.setdefault("on_timeout", facts["on_error"])
+    if facts.get("cache") and not facts.get("pure", True):
+        mistakes["cache"] = "results of a potential that is not pure cannot be kept"
+        del facts["cache"]
     return PotentialFacts(**facts), mistakes
 
 
@@ -199,6 +207,10 @@ def _fact(name: str, value: Any) -> tuple[str, Any]:
         if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
             return name, value
         raise ValueError("a whole number is needed")
+    elif name == "version":
+        if isinstance(value, str):
+            return name, value
+        raise ValueError("a text is needed")
     if type(value) is not type(allowed[0]) or value not in allowed:
         raise ValueError(f"one of {', '.join(str(each).lower() for each in allowed)} is needed")
     return name, value if value is not None else "fail"

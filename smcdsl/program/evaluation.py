@@ -89,11 +89,15 @@ class _Marker:
 MISSING = _Marker("MISSING")
 """Depends on a call whose result is not there yet."""
 UNKNOWN = _Marker("UNKNOWN")
-"""Depends on how an unfinished text goes on."""
+"""Depends on how an unfinished text goes on: also the result of a potential that cannot tell yet."""
 
 
 class MissingResult(Exception):
     """A call is needed whose result is not there; `potential_calls` says which."""
+
+
+class Undetermined(Exception):
+    """A weight depends on a potential that cannot tell yet."""
 
 
 class EvaluationError(PotentialError):
@@ -223,6 +227,8 @@ def evaluate(
     Raises:
         EvaluationError: there is no value.
         MissingResult: a call that it needs is not in `results`.
+
+    It is `UNKNOWN` where it depends on a result that is.
     """
     value = _Evaluator(results, unfinished).value(expression, environment)
     if value is MISSING:
@@ -243,6 +249,7 @@ def log_value(
     Raises:
         EvaluationError: there is no value, or it is not a weight (finite and not negative; a bool is 0 or 1).
         MissingResult: a call that it needs is not in `results`.
+        Undetermined: it depends on a result that is `UNKNOWN`.
     """
     return _Evaluator(results, unfinished).log_value(expression, environment)
 
@@ -301,8 +308,7 @@ class _Evaluator:
         """See `log_value` above."""
         match expression:
             case Binary(operator="*", left=left, right=right):
-                factors = (self.log_value(left, environment), self.log_value(right, environment))
-                return -math.inf if -math.inf in factors else sum(factors)
+                return self._log_product(left, right, environment)
             case Binary(operator="^", left=left, right=right):
                 power = self.value(right, environment)
                 if isinstance(power, int | float) and power > 0:
@@ -322,6 +328,20 @@ class _Evaluator:
             case _:
                 pass
         return log_of_weight(self.value(expression, environment), expression.span)
+
+    def _log_product(self, left: Expression, right: Expression, environment: Environment) -> float:
+        """Zero if one side is, though the other is not known."""
+        known = []
+        for side in (left, right):
+            try:
+                known.append(self.log_value(side, environment))
+            except Undetermined:
+                continue
+        if -math.inf in known:
+            return -math.inf
+        if len(known) < 2:
+            raise Undetermined
+        return sum(known)
 
     def _name(self, name: str, expression: Expression, environment: Environment) -> Any:
         if self.certain and name in self.unfinished:
@@ -389,8 +409,9 @@ class _Evaluator:
         values = []
         for argument, parameter in zip(expression.arguments, expression.signature.parameters, strict=True):
             values.append(parameter.default if argument is None else actual.value(argument, environment))
-        if any(value is MISSING for value in values):
-            return MISSING
+        marker = _marker(values)
+        if marker is not None:
+            return marker
         call = self._described(expression, tuple(values))
         if call.key in self.results:
             return self.results[call.key]
@@ -411,15 +432,22 @@ def _marker(values: list[Any]) -> _Marker | None:
     return None
 
 
+def _refuse_markers(value: Any) -> None:
+    if value is MISSING:
+        raise MissingResult
+    if value is UNKNOWN:
+        raise Undetermined
+
+
 def log_of_weight(value: Any, span: Span) -> float:
     """The logarithm of a weight.
 
     Raises:
         EvaluationError: not a finite number that is zero or larger.
         MissingResult: the value was not there.
+        Undetermined: it is not known yet.
     """
-    if value is MISSING:
-        raise MissingResult
+    _refuse_markers(value)
     if isinstance(value, bool):
         return 0.0 if value else -math.inf
     number = float(value) if isinstance(value, int | float) or hasattr(value, "__float__") else math.nan
@@ -429,8 +457,7 @@ def log_of_weight(value: Any, span: Span) -> float:
 
 
 def _checked_log(value: Any, span: Span) -> float:
-    if value is MISSING:
-        raise MissingResult
+    _refuse_markers(value)
     number = float(value) if isinstance(value, int | float) or hasattr(value, "__float__") else math.nan
     if math.isnan(number) or number == math.inf:
         raise EvaluationError(f"this logarithm of a weight is {_shown(value)}", span)

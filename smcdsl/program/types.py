@@ -157,6 +157,8 @@ class PotentialFacts:
     on_error: Literal["fail", "zero", "one"] = "fail"
     on_timeout: Literal["fail", "zero", "one"] = "fail"
     workers: int = 0
+    version: str = ""
+    cache: bool = False
 
 
 @dataclass(frozen=True)

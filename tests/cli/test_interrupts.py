@@ -21,19 +21,21 @@ generate {{
 return posterior x
 infer is {{ particles: 8 }}
 """
-SLOW = """import time
+SLOW = """import os, time
 from pathlib import Path
 
 def slow(x: str) -> float:
-    Path("called").touch()
+    Path("calling").write_text(str(os.getpid()))
+    Path("calling").rename("called")
     time.sleep(60)
     return 1.0
 """
-STUBBORN = """import time
+STUBBORN = """import os, time
 from pathlib import Path
 
 def slow(x: str) -> float:
-    Path("called").touch()
+    Path("calling").write_text(str(os.getpid()))
+    Path("calling").rename("called")
     try:
         time.sleep(60)
     except KeyboardInterrupt:
@@ -87,6 +89,25 @@ def test_the_first_ctrl_c_gives_what_there_is(start):
     assert json.loads(out)["complete"] is False
     assert err.startswith("interrupted after ")
     assert err.count("\n") == 1
+    assert_has_ended(int(Path("called").read_text()))
+
+
+@pytest.mark.parametrize("start", [WAYS["workers"]], indirect=True)
+@pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGTERM, signal.SIGHUP])
+def test_workers_end_with_a_tool_that_is_killed(start, end):
+    process = start()
+    os.kill(process.pid, end)
+    process.wait(PATIENCE_SECONDS)
+    assert_has_ended(int(Path("called").read_text()))
+
+
+def assert_has_ended(process_id):
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    stat = Path(f"/proc/{process_id}/stat")
+    with contextlib.suppress(FileNotFoundError):
+        while stat.read_text().rpartition(")")[2].split()[0] not in "ZX":
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
 
 
 def test_the_second_ctrl_c_ends_a_run_that_the_first_did_not(start):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import sys
 import threading
 import time
 from pathlib import Path
@@ -13,8 +14,8 @@ import pytest
 from building import NOWHERE, Functions
 
 from smcdsl.errors import PotentialError
-from smcdsl.inference.factors import PotentialCalls, Request
-from smcdsl.program.evaluation import PotentialCall, freeze
+from smcdsl.inference.factors import PotentialCalls, Request, WorkerPools, quiet
+from smcdsl.program.evaluation import UNKNOWN, PotentialCall, freeze
 from smcdsl.program.types import BOOL, STR, WEIGHT, Parameter, PotentialFacts, PythonLocation, Signature, Type
 from smcdsl.protocols import Facts, Potential
 
@@ -69,6 +70,11 @@ def test_a_batch_of_the_wrong_length_is_refused() -> None:
         (WEIGHT, math.inf, "returned inf"),
         (WEIGHT, "1", 'returned "1", not a number'),
         (WEIGHT, None, "returned nothing"),
+        (WEIGHT, 10**400, "returned a number that is too large"),
+        (WEIGHT, [1.0], "returned [1.0], not a number"),
+        (LOGWEIGHT, math.inf, "returned inf"),
+        (BOOL, None, "returned nothing, not a yes or no"),
+        (BOOL, "yes", 'returned "yes", not a yes or no'),
         (LOGWEIGHT, math.nan, "returned NaN"),
         (BOOL, 1, "returned 1, not a yes or no"),
     ],
@@ -81,6 +87,41 @@ def test_results_that_are_no_weights_are_errors(result: Any, value: Any, said: s
     assert diagnostic.code == "R0904"
     assert said in diagnostic.message
     assert diagnostic.labels[0].text == 'for p0 = "abc"'
+
+
+@pytest.mark.parametrize("shape", [(), (1,), (2, 2)])
+def test_a_tensor_is_no_number(shape: Any) -> None:
+    torch = pytest.importorskip("torch")
+    made = signature()
+    with pytest.raises(PotentialError) as caught:
+        answers(calls_of(lambda text: torch.zeros(shape), made), made, "abc")
+    assert "`f` returned tensor(" in caught.value.diagnostics[0].message
+
+
+@pytest.mark.parametrize("value", [1.0, "text", None])
+def test_a_batch_that_is_no_list_is_refused(value: Any) -> None:
+    made = signature(batched=0, batch=True)
+    with pytest.raises(PotentialError, match="not a list of 2 results"):
+        answers(calls_of(lambda texts: value, made), made, "a", "b")
+
+
+def test_the_text_of_a_batch_that_is_to_blame_is_named() -> None:
+    made = signature(batched=0, batch=True)
+    long = "x" * 100
+    with pytest.raises(PotentialError) as caught:
+        answers(calls_of(lambda texts: [1.0, math.nan, 1.0], made), made, "a", long, "c")
+    assert caught.value.arguments == (long,)
+    assert caught.value.diagnostics[0].labels[0].text == 'for p0 = ..."' + "x" * 80 + '"'
+    assert caught.value.request == 1
+
+
+def test_none_of_a_prefix_form_is_undetermined() -> None:
+    made = signature()
+    calls = PotentialCalls(lambda signature: Potential(whole, Facts(), "whole", prefix_form="not_yet"))
+    requests = [Request(call(made, text, prefix=True), 3) for text in ("a", "bb", "a")]
+    assert calls.answer(requests) == [UNKNOWN, 0.5, UNKNOWN]
+    counts = calls.counts["f"]
+    assert (counts.n, counts.cached, counts.undetermined, counts.errors) == (9, 7, 1, 0)
 
 
 def test_numpy_scalars_are_plain_values() -> None:
@@ -117,6 +158,83 @@ def test_the_policy_says_what_a_failure_means(result: Any, policy: Any, value: A
     calls = calls_of(broken, made)
     assert answers(calls, made, "bad") == [value]
     assert calls.counts["f"].errors == 1
+
+
+def picky(texts: list[str]) -> list[float]:
+    if "bad" in texts:
+        raise ValueError("bad")
+    return [float(len(text)) for text in texts]
+
+
+def test_a_failure_under_a_policy_takes_no_other_text_of_its_batch_along() -> None:
+    made = signature(batched=0, batch=True, on_error="zero")
+    calls = calls_of(picky, made)
+    assert answers(calls, made, "a", "bad", "ccc") == [1.0, 0.0, 3.0]
+    assert calls.counts["f"].errors == 1
+
+
+def test_the_text_that_makes_a_batch_raise_is_found() -> None:
+    made = signature(batched=0, batch=True)
+    with pytest.raises(PotentialError) as caught:
+        answers(calls_of(picky, made), made, "a", "bad", "ccc")
+    assert caught.value.arguments == ("bad",)
+
+
+def test_a_batch_that_raises_though_no_text_of_it_does_is_an_error_all_the_same() -> None:
+    def together(texts: list[str]) -> list[float]:
+        if len(texts) > 1:
+            raise ValueError("too many")
+        return [1.0]
+
+    made = signature(batched=0, batch=True)
+    with pytest.raises(PotentialError) as caught:
+        answers(calls_of(together, made), made, "a", "b", "c")
+    (diagnostic,) = caught.value.diagnostics
+    assert diagnostic.notes[-1] == "it failed on 3 texts at once, and on none of them alone"
+
+
+def test_raising_on_the_third_call_only_is_an_error() -> None:
+    seen: list[str] = []
+
+    def third(text: str) -> float:
+        seen.append(text)
+        if len(seen) == 3:
+            raise KeyError("third")
+        return 1.0
+
+    made = signature()
+    calls = calls_of(third, made)
+    requests = [Request(call(made, text)) for text in "abcd"]
+    with pytest.raises(PotentialError) as caught:
+        calls.answer(requests)
+    assert (caught.value.arguments, caught.value.request) == (("c",), 2)
+    assert seen == ["a", "b", "c"]
+    assert calls.known([request.call for request in requests[:2]]) == [1.0, 1.0]
+    assert calls.known([requests[2].call]) is None
+
+
+def test_what_a_potential_prints_goes_to_stderr(capsys: pytest.CaptureFixture[str]) -> None:
+    made = signature()
+    answers(calls_of(lambda text: print("noise") or 1.0, made), made, "a")
+    print("result")
+    printed = capsys.readouterr()
+    assert (printed.out, printed.err) == ("result\n", "noise\n")
+
+
+def test_stdout_is_restored_after_calls_in_many_threads() -> None:
+    before = sys.stdout
+
+    def enter() -> None:
+        for _ in range(200):
+            with quiet():
+                assert sys.stdout is sys.stderr
+
+    threads = [threading.Thread(target=enter) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sys.stdout is before
 
 
 def test_a_call_past_its_time_limit_is_abandoned() -> None:
@@ -175,6 +293,108 @@ def test_workers_answer_in_order_and_survive_death_and_time_outs(worker_file: st
         calls.close()
 
 
+BATCH_WORKER = """
+import os, signal, time
+
+def f(texts):
+    with open(__file__ + ".log", "a") as log:
+        log.write(f"{len(texts)} {','.join(texts)}\\n")
+    for text in texts:
+        if text == "kill":
+            os.kill(os.getpid(), signal.SIGKILL)
+        if text == "kill once" and not os.path.exists(__file__ + ".once"):
+            open(__file__ + ".once", "w").close()
+            os.kill(os.getpid(), signal.SIGKILL)
+        if text == "slow":
+            time.sleep(60)
+    return [float(len(text)) for text in texts]
+"""
+
+
+@pytest.fixture
+def batch_file(tmp_path: Path) -> Path:
+    path = tmp_path / "batch.py"
+    path.write_text(BATCH_WORKER)
+    return path
+
+
+def test_a_death_in_a_batch_is_the_outcome_of_the_text_that_kills(batch_file: Path) -> None:
+    made = signature(path=str(batch_file), batched=0, batch=True, workers=1, on_error="zero")
+    calls = calls_of(None, made)
+    try:
+        assert answers(calls, made, "a", "kill once", "kill", "ccc") == [1.0, 9.0, 0.0, 3.0]
+        assert calls.counts["f"].errors == 1
+        made_calls = (batch_file.parent / "batch.py.log").read_text().splitlines()
+        assert made_calls == ["4 a,kill once,kill,ccc", "1 a", "1 kill once", "1 kill", "1 ccc"]
+    finally:
+        calls.close()
+
+
+def test_a_second_death_fails_with_the_name_of_the_text(batch_file: Path) -> None:
+    made = signature(path=str(batch_file), batched=0, batch=True, workers=1)
+    calls = calls_of(None, made)
+    try:
+        with pytest.raises(PotentialError) as caught:
+            answers(calls, made, "a", "kill")
+        (diagnostic,) = caught.value.diagnostics
+        assert diagnostic.message == "`f` ended its worker process"
+        assert diagnostic.facts == ("the worker process was killed by SIGKILL",)
+        assert diagnostic.notes[1] == "it was tried 2 times"
+        assert caught.value.arguments == ("kill",)
+    finally:
+        calls.close()
+
+
+def test_a_time_out_in_a_batch_takes_no_other_text_along(batch_file: Path) -> None:
+    facts = {"workers": 2, "timeout_seconds": 1.0, "on_timeout": "zero"}
+    made = signature(path=str(batch_file), batched=0, batch=True, **facts)
+    calls = calls_of(None, made)
+    try:
+        assert answers(calls, made, "a", "slow", "ccc") == [1.0, 0.0, 3.0]
+        assert (calls.counts["f"].timeouts, calls.counts["f"].errors) == (1, 0)
+    finally:
+        calls.close()
+
+
+def test_a_time_out_that_fails_is_tried_twice(worker_file: str) -> None:
+    made = signature(path=worker_file, workers=1, timeout_seconds=0.3)
+    calls = calls_of(None, made)
+    try:
+        with pytest.raises(PotentialError, match=r"took longer than 0\.3 s") as caught:
+            answers(calls, made, "slow")
+        assert caught.value.diagnostics[0].notes[1] == "it was tried 2 times"
+    finally:
+        calls.close()
+
+
+def test_a_batch_is_shared_out_among_the_workers(batch_file: Path) -> None:
+    made = signature(path=str(batch_file), batched=0, batch=True, workers=2)
+    calls = calls_of(None, made)
+    try:
+        assert answers(calls, made, *"abcde", "a") == [1.0] * 6
+        made_calls = (batch_file.parent / "batch.py.log").read_text().splitlines()
+        assert sorted(made_calls) == ["2 d,e", "3 a,b,c"]
+    finally:
+        calls.close()
+
+
+def test_pools_of_somebody_else_stay(worker_file: str) -> None:
+    made = signature(path=worker_file, workers=1)
+    with WorkerPools() as pools:
+        processes = set()
+        for _ in range(3):
+            calls = PotentialCalls(lambda signature: None, pools=pools)
+            processes.update(answers(calls, made, "pid"))
+            calls.close()
+        assert len(processes) == 1
+        Path(worker_file).write_text(WORKER.replace("len(text)", "-1.0"))
+        os.utime(worker_file, ns=(1, 1))
+        calls = PotentialCalls(lambda signature: None, pools=pools)
+        with pytest.raises(PotentialError, match=r"returned -1\.0"):
+            answers(calls, made, "abc")
+        calls.close()
+
+
 def test_workers_say_why_a_file_does_not_load(tmp_path: Path) -> None:
     path = tmp_path / "bad.py"
     path.write_text("import nothing_of_this_name")
@@ -202,6 +422,10 @@ def whole(text: str) -> float:
 
 def early(text: str) -> float:
     return 0.25
+
+
+def not_yet(text: str) -> float | None:
+    return None if len(text) < 2 else 0.5
 
 
 def test_helpers_are_called_but_not_counted() -> None:

@@ -54,6 +54,47 @@ def test_a_batch_potential_takes_one_item_where_python_takes_a_list():
     assert signature.facts.on_error == signature.facts.on_timeout == "zero"
 
 
+def test_versions_and_kept_results_are_facts():
+    text = """
+from smcdsl import potential
+
+@potential(version="2026-01", cache=True)
+def judge(text: str) -> float: ...
+"""
+    facts = read(text).functions["judge"].facts
+    assert (facts.version, facts.cache) == ("2026-01", True)
+    assert facts_of({"version": "1", "cache": True})[1] == {}
+
+
+@pytest.mark.parametrize(
+    ("values", "name", "said"),
+    [
+        ({"version": 2}, "version", "a text is needed"),
+        ({"cache": "yes"}, "cache", "one of true, false is needed"),
+        ({"cache": True, "pure": False}, "cache", "results of a potential that is not pure cannot be kept"),
+    ],
+)
+def test_versions_and_kept_results_are_checked(values, name, said):
+    facts, mistakes = facts_of(values)
+    assert mistakes == {name: said}
+    assert not facts.cache
+
+
+def test_a_result_that_may_be_undetermined_is_a_result():
+    text = """
+from smcdsl import potential
+
+@potential(prefix="any")
+def judge(text: str) -> bool | None: ...
+
+@potential(prefix="any", batch=True)
+def judge_all(texts: list[str]) -> list[float | None]: ...
+"""
+    functions = read(text).functions
+    assert str(functions["judge"].result) == "bool"
+    assert str(functions["judge_all"].result) == "float"
+
+
 def test_defaults_and_named_types():
     signature = read(FILE).functions["returns_rows"]
     assert [str(parameter.type) for parameter in signature.parameters] == ["str", "sqlite", "int"]

@@ -1,5 +1,10 @@
 """Potentials that go wrong."""
 
+import os
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
 from smcdsl import potential
 from smcdsl.protocols import Weight
 
@@ -26,3 +31,27 @@ def nothing(text: str) -> Weight:
 def fickle(text: str) -> bool:
     """Says no to what it likes later."""
     return len(text) != 2
+
+
+_asked: list[str] = []
+
+
+@potential(prefix="none")
+def moody(text: str) -> Weight:
+    """Says less every time."""
+    _asked.append(text)
+    return Weight(1 / len(_asked))
+
+
+@potential(prefix="none", cache=True, version="1")
+def kept(text: str) -> Weight:
+    """Is kept from run to run."""
+    return Weight(0.5)
+
+
+def spoil() -> str:
+    """Somebody else's file where results are kept."""
+    folder = Path(os.environ["SMCDSL_CACHE_DIR"])
+    with closing(sqlite3.connect(folder / "scores.sqlite")) as connection:
+        connection.execute("CREATE TABLE songs (title TEXT)")
+    return "t"

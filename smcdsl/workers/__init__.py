@@ -1,0 +1,12 @@
+"""Functions called with a time limit, in processes of their own or in a thread.
+
+A worker process is told where the function is and loads it itself; only arguments and results are
+pickled, over private pipes. A worker that runs past the limit is killed with all that it has started, and
+replaced. Without `workers` a limited call runs in a thread, which is abandoned when time is up.
+"""
+
+from smcdsl.workers.calls import Outcome, ThreadRunner, attempt
+from smcdsl.workers.pool import ProcessPool
+from smcdsl.workers.process import load_function
+
+__all__ = ["Outcome", "ProcessPool", "ThreadRunner", "attempt", "load_function"]

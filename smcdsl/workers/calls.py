@@ -1,0 +1,69 @@
+"""What becomes of a call, and calls with a time limit in a thread."""
+
+from __future__ import annotations
+
+import queue
+import threading
+import traceback
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a call. For an error: its type and message, and the file and line that raised it.
+
+    `died` says that no exception was raised: the worker process ended.
+    """
+
+    kind: Literal["value", "error", "timeout"]
+    value: Any = None
+    error: str = ""
+    file: str = ""
+    line: int = 0
+    died: bool = False
+
+
+def attempt(function: Callable[..., Any], arguments: Sequence[Any]) -> Outcome:
+    """Call a function here and now."""
+    try:
+        return Outcome("value", function(*arguments))
+    except (Exception, SystemExit) as error:
+        frames = traceback.extract_tb(error.__traceback__)
+        # The first frame is this file's own.
+        last = frames[-1] if len(frames) > 1 else None
+        text = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+        return Outcome("error", error=text, file=last.filename if last else "", line=(last.lineno or 0) if last else 0)
+
+
+class ThreadRunner:
+    """Runs calls one after the other in one thread; after a time-out in a new one."""
+
+    def __init__(self) -> None:
+        self._calls: queue.SimpleQueue[Any] | None = None
+
+    def call(self, function: Callable[..., Any], arguments: Sequence[Any], timeout_seconds: float) -> Outcome:
+        """The outcome within the limit. What runs past it goes on unheard."""
+        if self._calls is None:
+            self._calls = queue.SimpleQueue()
+            threading.Thread(target=_serve_thread, args=(self._calls,), daemon=True).start()
+        answers: queue.SimpleQueue[Outcome] = queue.SimpleQueue()
+        self._calls.put((function, arguments, answers))
+        try:
+            return answers.get(timeout=timeout_seconds)
+        except queue.Empty:
+            self.close()
+            return Outcome("timeout")
+
+    def close(self) -> None:
+        """Let the thread end after what it is doing."""
+        if self._calls is not None:
+            self._calls.put(None)
+            self._calls = None
+
+
+def _serve_thread(calls: queue.SimpleQueue[Any]) -> None:
+    while (call := calls.get()) is not None:
+        function, arguments, answers = call
+        answers.put(attempt(function, arguments))
