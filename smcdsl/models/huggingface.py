@@ -48,7 +48,7 @@ class HuggingFaceModel:
         fault = round_trip_fault(self._encoder, self._vocabulary)
         if fault:
             raise ModelError(load_mistakes.unknown_tokenizer(name, fault), name)
-        self._context_length = _context_length(config, tokenizer)
+        self._context_length = context_length_of(config, tokenizer)
         self._cached_length = cached_length(model, self._context_length, name)
         self._begin = _begin_text(tokenizer, config, self._vocabulary)
         self._chat = None
@@ -119,8 +119,8 @@ def load(
     """
     is_folder = Path(source).is_dir()
     if is_folder:
-        _check_folder(name, Path(source))
-    with _Quiet(), load_mistakes.explained(name, source, is_folder):
+        check_folder(name, Path(source))
+    with Quiet(), load_mistakes.explained(name, source, is_folder):
         import torch
         from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
@@ -129,9 +129,9 @@ def load(
             where["local_files_only"] = True
         config = AutoConfig.from_pretrained(source, **where)
         tokenizer = AutoTokenizer.from_pretrained(source, **where)
-        chosen = _device(device)
+        chosen = choose_device(device)
         model = AutoModelForCausalLM.from_pretrained(
-            source, config=config, dtype=_dtype(dtype, chosen, config), **where
+            source, config=config, dtype=choose_dtype(dtype, chosen, config), **where
         )
         model.eval()
         model.to(torch.device(chosen))
@@ -149,7 +149,7 @@ def load(
     return HuggingFaceModel(name, model, tokenizer, chat_template, description)
 
 
-class _Quiet:
+class Quiet:
     """transformers' own bars and notices belong to nobody who runs a program; off while loading."""
 
     def __enter__(self) -> None:
@@ -168,7 +168,7 @@ class _Quiet:
             logging.enable_progress_bar()
 
 
-def _check_folder(name: str, folder: Path) -> None:
+def check_folder(name: str, folder: Path) -> None:
     """A folder must hold a description, weights and a tokenizer; say which is missing before anything loads."""
     if not (folder / "config.json").is_file():
         raise ModelError(load_mistakes.incomplete_folder(name, folder, "config.json, which describes the model"), name)
@@ -179,7 +179,8 @@ def _check_folder(name: str, folder: Path) -> None:
         raise ModelError(load_mistakes.incomplete_folder(name, folder, "tokenizer (tokenizer.json)"), name)
 
 
-def _device(wanted: str) -> str:
+def choose_device(wanted: str) -> str:
+    """The device that `auto` stands for: a GPU if there is one."""
     import torch
 
     if wanted != "auto":
@@ -189,7 +190,8 @@ def _device(wanted: str) -> str:
     return "cpu"
 
 
-def _dtype(wanted: str, device: str, config: Any) -> Any:
+def choose_dtype(wanted: str, device: str, config: Any) -> Any:
+    """The torch type that `auto` stands for: float32 on a CPU, its own 16-bit type on a GPU; large models see above."""
     import torch
 
     if wanted != "auto":
@@ -228,7 +230,8 @@ def _ids(value: int | Iterable[int] | None) -> list[int]:
     return [value] if isinstance(value, int) else list(value)
 
 
-def _context_length(config: Any, tokenizer: Any) -> int:
+def context_length_of(config: Any, tokenizer: Any) -> int:
+    """The most tokens that a model takes."""
     for name in ("max_position_embeddings", "n_positions", "max_seq_len", "seq_length"):
         value = getattr(config, name, None)
         if isinstance(value, int) and value > 0:

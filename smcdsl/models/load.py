@@ -69,7 +69,7 @@ def load_model(
         from smcdsl.models.embedded.model import EmbeddedModel
 
         return EmbeddedModel(EMBEDDED)
-    source = _source(name or EMBEDDED)
+    source = source_of(name or EMBEDDED)
     from smcdsl.models.huggingface import load as load_huggingface
 
     return load_huggingface(
@@ -77,7 +77,7 @@ def load_model(
     )
 
 
-def _source(name: str) -> str:
+def source_of(name: str) -> str:
     """A folder or a hub name."""
     if name == EMBEDDED:
         return str(files("smcdsl.models.embedded"))

@@ -105,6 +105,25 @@ def unknown_tokenizer(name: str, reason: str) -> Diagnostic:
     )
 
 
+def not_a_classifier(name: str, architectures: Sequence[str]) -> Diagnostic:
+    """E0811: a model without the layer that a classifier or reward model ends in."""
+    return Diagnostic(
+        "E0811",
+        f"`{name}` is neither a sequence classifier nor a reward model",
+        facts=(f"it is a {' and '.join(architectures)}" if architectures else "its config.json names no architecture",),
+        help="choose a model whose architecture ends in ForSequenceClassification, or ask a language model: judge.yes",
+    )
+
+
+def no_answer_token(name: str, answer: str) -> Diagnostic:
+    """E0806: a judge cannot say its answer in one token."""
+    return Diagnostic(
+        "E0806",
+        f"the vocabulary of `{name}` has no token for the answer `{answer}`",
+        help="choose a model that knows the word, or answers that it has: `positive: WORD, negative: WORD`",
+    )
+
+
 def no_end_token(name: str) -> Diagnostic:
     """E0813: nothing says which token ends a text."""
     return Diagnostic(
