@@ -4,8 +4,8 @@
 
 The ways to ask a model, each with what the one before has: one text after the other from the whole prompt; all in one
 batch; the logits of the last place only; the question kept in the model's cache (what `judge.yes` does); and the
-same in a worker process. Milliseconds a step, medians; of CPU and, in brackets, of wall time. All ways must agree to 1e-4.
-The service answers at once, over a connection that is kept.
+same in a worker process. Milliseconds a step, medians; of CPU and, in brackets, of wall time. All ways must
+agree to 1e-4. The service answers at once, over a connection that is kept.
 """
 
 from __future__ import annotations

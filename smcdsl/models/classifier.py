@@ -58,7 +58,7 @@ class Classifier:
         backend.encode_special_tokens = True
         self._plain = backend
         self._padding = getattr(config.get_text_config(), "pad_token_id", None)
-        self._takes_kinds = "token_type_ids" in tokenizer.model_input_names
+        self._takes_kinds = getattr(config, "type_vocab_size", 0) > 1
         limit = int(tokenizer.model_max_length)
         self._context_length = min(context_length_of(config.get_text_config(), tokenizer), limit)
         self._chat = None
