@@ -42,7 +42,7 @@ def scores(
 
 def _read(service: Service, answer: bytes) -> Any:
     try:
-        return json.loads(answer, parse_constant=_refuse_constant)
+        return json.loads(answer.decode(), parse_constant=_refuse_constant)
     except json.JSONDecodeError as error:
         fact = f"{error.msg} at line {error.lineno}, column {error.colno} of {len(answer):,} bytes"
     except ValueError as error:

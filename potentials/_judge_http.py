@@ -151,7 +151,11 @@ def _allowed_hosts() -> dict[tuple[str, int], str | None]:
             port = parts.port
         except ValueError:
             parts = urlsplit("")
-        is_host = bool(parts.hostname) and parts.netloc == place and parts.username is None
+        is_host = (
+            parts.netloc == place
+            and parts.username is None
+            and re.fullmatch(r"[\w.:-]+", parts.hostname or "") is not None
+        )
         if not is_host or (marked and not re.fullmatch(r"[A-Za-z_]\w*", variable)):
             # Somebody may have put the key itself behind the sign: it is not shown.
             message = f"{HOSTS_VARIABLE} is not right at `{place}`"
@@ -259,6 +263,9 @@ def _ask(
         read += piece
         if len(read) > MOST_RESPONSE_BYTES:
             raise failure(service, f"sends more than {MOST_RESPONSE_BYTES:,} bytes")
+    if response.length:
+        # Reading in pieces does not mind an answer that ends before its declared length.
+        raise http.client.IncompleteRead(b"", response.length)
     return _Answer(200, bytes(read), None, None), not response.will_close
 
 
