@@ -53,6 +53,6 @@ def rewards(classifier: Classifier, prompt: str, texts: Sequence[str]) -> list[f
 def _column(classifier: Classifier, label: str) -> int:
     names = [name.lower() for name in classifier.labels]
     if names.count(label.lower()) != 1:
-        message = f"`{classifier.name}` has no label `{label}`"
-        raise UsageError(Diagnostic("E0802", message, facts=(f"its labels: {', '.join(classifier.labels)}",)))
+        message = f"`{classifier.name}` has no label `{label}`; its labels are {', '.join(classifier.labels)}"
+        raise UsageError(Diagnostic("E0802", message))
     return names.index(label.lower())

@@ -76,11 +76,12 @@ def allowed_service(url: str) -> Service:
     """
     parts, port = _parsed(url)
     host = str(parts.hostname)
-    keys = _allowed_hosts()
+    keys = allowed_hosts()
     if (host, port) not in keys:
         place = _place(host, port, parts.scheme)
+        message = f"no connection to `{place}` is allowed: {HOSTS_VARIABLE} does not list it"
         fix = f"if you trust it, set {HOSTS_VARIABLE}={place} in the environment"
-        raise UsageError(Diagnostic("E0802", f"no connection to `{place}` is allowed", help=fix))
+        raise UsageError(Diagnostic("E0802", message, help=fix))
     target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
     variable = keys[host, port]
     return Service(parts.scheme, host, port, target, None if variable is None else _key(variable, parts.scheme, host))
@@ -141,7 +142,7 @@ def _parsed(url: str) -> tuple[SplitResult, int]:
     return parts, _PORTS[parts.scheme] if port is None else port
 
 
-def _allowed_hosts() -> dict[tuple[str, int], str | None]:
+def allowed_hosts() -> dict[tuple[str, int], str | None]:
     """(host, port) -> the environment variable with its key. A host without a port has both usual ones."""
     found: dict[tuple[str, int], str | None] = {}
     for entry in filter(None, map(str.strip, os.environ.get(HOSTS_VARIABLE, "").split(","))):
@@ -159,8 +160,8 @@ def _allowed_hosts() -> dict[tuple[str, int], str | None]:
         if not is_host or (marked and not re.fullmatch(r"[A-Za-z_]\w*", variable)):
             # Somebody may have put the key itself behind the sign: it is not shown.
             message = f"{HOSTS_VARIABLE} is not right at `{place}`"
-            fact = "it is a list of HOST, HOST:PORT, HOST=VARIABLE and HOST:PORT=VARIABLE, with commas between"
-            raise UsageError(Diagnostic("E0802", message, facts=(fact,)))
+            fix = "write a list of HOST, HOST:PORT, HOST=VARIABLE and HOST:PORT=VARIABLE, with commas between"
+            raise UsageError(Diagnostic("E0802", message, help=fix))
         for each in _PORTS.values() if port is None else (port,):
             found[str(parts.hostname), each] = variable or None
     return found
@@ -173,7 +174,7 @@ def _key(variable: str, scheme: str, host: str) -> str:
         raise UsageError(Diagnostic("E0802", f"the environment variable {variable}, the key of `{host}`, {wrong}"))
     if scheme == "http" and not _is_loopback(host):
         fix = "write https://"
-        raise UsageError(Diagnostic("E0802", f"a key would go to `{host}` unencrypted", help=fix))
+        raise UsageError(Diagnostic("E0802", f"the key of `{host}` would go there unencrypted", help=fix))
     return key
 
 

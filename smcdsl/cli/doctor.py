@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import os
 import platform
@@ -52,6 +53,7 @@ def examine() -> Iterator[Finding]:
     yield from _embedded()
     yield from _devices()
     yield _hub()
+    yield _services()
 
 
 def _package(name: str, advice: str) -> Finding:
@@ -117,3 +119,21 @@ def _hub() -> Finding:
     here = [str(row["name"]) for row in listing() if row["here"]]
     offline = " (HF_HUB_OFFLINE is set)" if os.environ.get("HF_HUB_OFFLINE") else ""
     return Finding("ok", "models here", ", ".join(here) + offline)
+
+
+def _services() -> Finding:
+    """What the judges of programs may connect to; keys are looked for, never shown."""
+    from smcdsl.errors import UsageError
+
+    # Potentials are imported by name, as programs do.
+    allowed_hosts = importlib.import_module("smcdsl.potentials._judge_http").allowed_hosts
+    try:
+        services = allowed_hosts()
+    except UsageError as error:
+        return Finding("missing", "judge services", error.diagnostics[0].message)
+    names = list(dict.fromkeys(host for host, _ in services))
+    lacking = sorted({variable for variable in services.values() if variable and not os.environ.get(variable)})
+    if lacking:
+        return Finding("missing", "judge services", f"{', '.join(names)}; {', '.join(lacking)}, their key, is not set")
+    detail = ", ".join(names) or "none; SMCDSL_HTTP_HOSTS lists those that programs may ask"
+    return Finding("ok" if names else "note", "judge services", detail)

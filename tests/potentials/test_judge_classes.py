@@ -113,9 +113,8 @@ def test_rewards_are_cut_off_where_it_is_said(models):
 
 
 def test_a_label_that_is_none_is_named(models):
-    with pytest.raises(UsageError, match="no label `cheerful`") as caught:
+    with pytest.raises(UsageError, match="no label `cheerful`; its labels are negative, neutral, positive"):
         judge.classify(models["bert"], ["a"], "cheerful")
-    assert caught.value.diagnostics[0].facts == ("its labels: negative, neutral, positive",)
 
 
 def test_a_classifier_is_no_reward_model(models):
