@@ -472,7 +472,8 @@ class Sampler:
                 # What was answered already is enough for some. No more calls are made.
                 answers = {index: self.calls.known(calls) for index, calls in asked.items()}
                 answers = {index: results for index, results in answers.items() if results is not None}
-                courses = {index: courses[index] for index in answers}
+                # A course that was blamed is gone, though its own call may have gone well when made alone.
+                courses = {index: courses[index] for index in answers if index in courses}
             for index in courses:
                 made[index].update(call.signature.name for call in asked[index] if call.signature.is_potential)
         if self._is_pure and failure is None:
