@@ -185,6 +185,20 @@ def test_doctor_finds_the_installation(smcdsl):
     assert made.code == 0
 
 
+def test_doctor_lists_judge_services_and_keys_that_are_missing(smcdsl, monkeypatch):
+    monkeypatch.setenv("SMCDSL_HTTP_HOSTS", "judge.example.com=SOME_KEY,localhost:8080")
+    monkeypatch.delenv("SOME_KEY", raising=False)
+    made = smcdsl("doctor")
+    assert "judge.example.com, localhost; SOME_KEY, their key, is not set" in made.out
+    assert made.code == 1
+    monkeypatch.setenv("SOME_KEY", "not-to-be-shown")
+    made = smcdsl("doctor")
+    assert "not-to-be-shown" not in made.out
+    assert made.code == 0
+    monkeypatch.setenv("SMCDSL_HTTP_HOSTS", "http://judge.example.com")
+    assert "SMCDSL_HTTP_HOSTS is not right" in smcdsl("doctor").out
+
+
 def test_color_only_where_wanted(smcdsl, monkeypatch):
     Path("bad.smc").write_text("smc 9\n")
     assert "\x1b[" not in smcdsl("check", "bad.smc").out

@@ -106,6 +106,13 @@ def test_fifteen_scores_for_sixteen_texts_stop_the_run(even, monkeypatch):
         assert "gives 1 scores for 2 texts" in render(caught.value.diagnostics)
 
 
+def test_the_program_of_the_page_has_no_mistakes():
+    page = (EXAMPLE.parents[1] / "docs" / "judges.md").read_text(encoding="utf-8")
+    program = page.partition("```smc\n")[2].partition("```")[0]
+    assert "judge.reward" in program
+    assert smcdsl.compile(program)
+
+
 def test_the_example_runs_with_a_folder(chatting):
     result = smcdsl.load(EXAMPLE).run(judge_model=chatting, particles=4, seed=0)
     assert result.best
