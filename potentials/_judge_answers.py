@@ -14,7 +14,7 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -108,7 +108,7 @@ class Judge:
         order = np.argsort(self.prefixes.lengths[distinct], kind="stable")
         for start in range(0, len(order), TEXTS_AT_ONCE):
             chosen = order[start : start + TEXTS_AT_ONCE]
-            logprobs = np.asarray(self.session.next_logprobs(distinct[chosen]), dtype=np.float64)
+            logprobs = np.asarray(self.logprobs(distinct[chosen]), dtype=np.float64)
             # A model that rules both answers out leaves the question open.
             with np.errstate(invalid="ignore"):
                 logits[chosen] = np.nan_to_num(_log_sum(logprobs[:, yes]) - _log_sum(logprobs[:, no]), nan=0.0)
@@ -130,6 +130,16 @@ class Judge:
                 raise ModelError(no_answer_token(self.model.name, answer), self.model.name)
             known = self._answers[answer] = np.array(found, dtype=np.int64)
         return known
+
+    def logprobs(self, prefixes: NDArray[np.int64]) -> NDArray[np.floating[Any]]:
+        """(U, V) log-probabilities after distinct prefixes."""
+        try:
+            return self.session.next_logprobs(prefixes)
+        except BaseException:
+            # The cache may hold less than it believes.
+            self.session.close()
+            self._begin()
+            raise
 
     def renew(self) -> None:
         """Begin anew where the trie of prompts has grown large; prefixes made before mean nothing after."""

@@ -84,7 +84,7 @@ def _think(
         if not writing:
             break
         distinct, places = np.unique(prefixes[writing], return_inverse=True)
-        logprobs = judge.session.next_logprobs(distinct)
+        logprobs = judge.logprobs(distinct)
         still = []
         for voter, place in zip(writing, places.tolist()):
             token = _drawn(logprobs[place], ballot.temperature, draws[voter].random())

@@ -203,6 +203,26 @@ def test_a_text_beyond_the_context_is_an_error_and_the_judge_goes_on(chatting):
     assert judge.yes(chatting, QUESTION, ["a"]) == pytest.approx(before, abs=1e-4)
 
 
+def test_a_step_that_fails_leaves_nothing_behind(chatting, monkeypatch):
+    texts = ["Lovely weather, is it not?", "Awful weather."]
+    with monkeypatch.context() as patch:
+        model = type(judge_of(chatting).model._model)
+        forward, passed = model.forward, []
+
+        def failing(self, input_ids, **rest):
+            if passed:
+                raise RuntimeError("the device is gone")
+            passed.append(input_ids)
+            return forward(self, input_ids=input_ids, **rest)
+
+        patch.setattr(model, "forward", failing)
+        with pytest.raises(ModelError, match="E0807"):
+            judge.yes(chatting, "Is it about weather?", texts)
+        assert passed
+    expected = [by_hand(chatting, prompt_of(chatting, text, Question("Is it about weather?"))) for text in texts]
+    assert judge.yes(chatting, "Is it about weather?", texts) == pytest.approx(expected, abs=1e-4)
+
+
 def table(path: Path, yes: float) -> str:
     """A table whose model writes `yes` with one probability, whatever came before."""
     vocabulary = ["yes", "no", "<end>", *map(chr, range(32, 127)), "\n"]

@@ -117,3 +117,16 @@ def test_the_example_runs_with_a_folder(chatting):
     result = smcdsl.load(EXAMPLE).run(judge_model=chatting, particles=4, seed=0)
     assert result.best
     assert result.target == "exact"
+
+
+def test_judges_are_functions_of_their_arguments(even, chatting):
+    score = 'judge.yes(judge_model, "Is it?", w) * (0.1 + judge.votes(judge_model, "Is it?", w, votes: 5, tokens: 3))'
+    program = smcdsl.compile(TWO.format(score=score))
+    result = program.run(smcdsl.model(f"toy:{even}"), judge_model=chatting, seed=1, check_potentials=True)
+    assert set(result.posterior) == {" good", " bad"}
+
+
+def test_previews_leave_the_target_as_it_is(even, chatting):
+    score = 'judge.yes(judge_model, "Is it friendly?", w)'
+    found = posterior(score, chatting, lm=even)
+    assert posterior(f"{score} at token", chatting, lm=even)[" good"] == pytest.approx(found[" good"], abs=0.05)
