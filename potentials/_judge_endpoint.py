@@ -10,7 +10,8 @@ import math
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
-from smcdsl.potentials._judge_http import Service, allowed_service, failure, post
+from smcdsl.potentials._judge_hosts import Service, allowed_service
+from smcdsl.potentials._judge_http import failure, post
 
 from smcdsl.errors import Diagnostic, UsageError
 

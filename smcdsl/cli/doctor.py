@@ -126,7 +126,7 @@ def _services() -> Finding:
     from smcdsl.errors import UsageError
 
     # Potentials are imported by name, as programs do.
-    allowed_hosts = importlib.import_module("smcdsl.potentials._judge_http").allowed_hosts
+    allowed_hosts = importlib.import_module("smcdsl.potentials._judge_hosts").allowed_hosts
     try:
         services = allowed_hosts()
     except UsageError as error:

@@ -13,7 +13,7 @@ import time
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from smcdsl.potentials import _judge_http, judge
+from smcdsl.potentials import _judge_hosts, _judge_http, judge
 
 from smcdsl.errors import PotentialError, SmcdslError, UsageError
 from tests.potentials.endpoints import answer, endpoint, scored
@@ -119,11 +119,11 @@ def test_nothing_is_allowed_unless_it_is_said(monkeypatch):
 def test_a_host_without_a_port_has_the_usual_ones(allow):
     allow("judge.example.com")
     assert (
-        _judge_http.allowed_service("https://Judge.Example.com/score?x=1").shown
+        _judge_hosts.allowed_service("https://Judge.Example.com/score?x=1").shown
         == "https://judge.example.com:443/score"
     )
     with pytest.raises(UsageError):
-        _judge_http.allowed_service("https://judge.example.com:8443/")
+        _judge_hosts.allowed_service("https://judge.example.com:8443/")
 
 
 @pytest.mark.parametrize(
@@ -148,7 +148,7 @@ def test_a_key_goes_in_a_header_and_nowhere_else(allow, caplog, capfd):
         judge.endpoint(service.url, TEXTS)
         assert "authorization" not in service.requests[1].headers
         allow(f"{service.place}=JUDGE_KEY")
-        assert KEY not in repr(_judge_http.allowed_service(service.url))
+        assert KEY not in repr(_judge_hosts.allowed_service(service.url))
     assert KEY not in caplog.text + "".join(capfd.readouterr())
 
 
@@ -358,6 +358,13 @@ def test_what_is_not_http_is_an_error(allow, raw, said):
     with endpoint(lambda c, r, n: bool(c.sendall(raw))) as service:
         allow(service.place)
         fails(service.url, said)
+
+
+def test_https_is_not_given_up_for_a_service_without_it(allow):
+    with endpoint(sound) as service:
+        allow(f"{service.place}=JUDGE_KEY")
+        fails(service.url.replace("http:", "https:"), f"`https://{service.place}/score` cannot be asked")
+        assert KEY not in repr(service.requests)
 
 
 def test_a_closed_port_is_an_error(allow):
