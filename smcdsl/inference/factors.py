@@ -304,7 +304,7 @@ class PotentialCalls:
         if outcome.kind == "timeout":
             self._check_deadline()
             return size > 1 or signature.facts.on_timeout == "fail"
-        return outcome.died or size > 1
+        return outcome.died or (size > 1 and not outcome.unloaded)
 
     def _retry(self, again: list[tuple[Hashable, Outcome, int]], fresh: _Round) -> None:
         signature = fresh.wanted[again[0][0]].signature
@@ -348,7 +348,7 @@ class PotentialCalls:
         counts.errors += outcome.kind == "error"
         counts.timeouts += outcome.kind == "timeout"
         policy = signature.facts.on_error if outcome.kind == "error" else signature.facts.on_timeout
-        if policy == "fail" or not signature.is_potential:
+        if policy == "fail" or outcome.unloaded or not signature.is_potential:
             fresh.failed = key
             raise failure(call, outcome, self._succeeded[signature.name], tries=tries, together=together)
         fresh.results[key] = policy_value(signature, policy)

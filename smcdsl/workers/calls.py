@@ -14,7 +14,8 @@ from typing import Any, Literal
 class Outcome:
     """What became of a call. For an error: its type and message, and the file and line that raised it.
 
-    `died` says that no exception was raised: the worker process ended.
+    `died` says that no exception was raised: the worker process ended. `unloaded` says that the function
+    was not there to be called.
     """
 
     kind: Literal["value", "error", "timeout"]
@@ -23,6 +24,7 @@ class Outcome:
     file: str = ""
     line: int = 0
     died: bool = False
+    unloaded: bool = False
 
 
 def attempt(function: Callable[..., Any], arguments: Sequence[Any]) -> Outcome:
