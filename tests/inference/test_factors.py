@@ -16,10 +16,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from smcdsl.errors import PotentialError
-from smcdsl.inference.factors import PotentialCalls, Request, WorkerPools, quiet
+from smcdsl.inference.factors import PotentialCalls, Request
 from smcdsl.program.evaluation import UNKNOWN, PotentialCall, freeze
 from smcdsl.program.types import BOOL, STR, WEIGHT, Parameter, PotentialFacts, PythonLocation, Signature, Type
 from smcdsl.protocols import Facts, Potential
+from smcdsl.workers import WorkerPools, quiet
 
 LOGWEIGHT = Type("logweight")
 
