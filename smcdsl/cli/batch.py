@@ -14,14 +14,14 @@ from smcdsl.report.diagnostics import record
 if TYPE_CHECKING:
     from smcdsl.engine import CompiledProgram
     from smcdsl.engine.result import Result
-    from smcdsl.inference.factors import WorkerPools
     from smcdsl.protocols import LanguageModel
+    from smcdsl.workers import WorkerPools
 
 
 def run_batch(terminal: Terminal, program: CompiledProgram, options: Options) -> int:
     """Run every row; the most severe code."""
     from smcdsl.engine import read_source
-    from smcdsl.inference.factors import WorkerPools
+    from smcdsl.workers import WorkerPools
 
     assert options.batch is not None, "called for --batch only"
     source = read_source(options.batch)

@@ -310,7 +310,7 @@ def _repeat(program: CompiledProgram, options: Options, values: dict[str, Any]) 
     codes: list[int] = []
     events: list[Event] = []
     listen = events.append if options.trace is not None else None
-    from smcdsl.inference.factors import WorkerPools
+    from smcdsl.workers import WorkerPools
 
     with Lines(options) as lines, WorkerPools() as pools:
         for start in range(0, len(seeds), at_once):

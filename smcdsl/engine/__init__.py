@@ -29,10 +29,10 @@ from smcdsl.protocols import LanguageModel
 if TYPE_CHECKING:
     from smcdsl.engine.result import Result
     from smcdsl.inference.events import Event
-    from smcdsl.inference.factors import WorkerPools
     from smcdsl.inference.posterior import Posterior
     from smcdsl.plan import Plan
     from smcdsl.report.outcome import Outcome
+    from smcdsl.workers import WorkerPools
 
 Listener = Callable[["Event"], None]
 
@@ -219,7 +219,7 @@ class CompiledProgram:
         Raises:
             UsageError: a row's inputs do not fit, when its turn comes.
         """
-        from smcdsl.inference.factors import WorkerPools
+        from smcdsl.workers import WorkerPools
 
         loaded = self.load_model(model, self.settings(**settings))
         with WorkerPools() as pools:

@@ -94,7 +94,7 @@ def failure(
         message = f"`{name}` ended its worker process"
         facts_shown = (outcome.error,)
     else:
-        message = f"`{name}` raised an exception"
+        message = f"`{name}` cannot be loaded" if outcome.unloaded else f"`{name}` raised an exception"
         place = _place(outcome)
         if place is None:
             facts_shown = (outcome.error,)
@@ -106,6 +106,8 @@ def failure(
     if together > 1:
         notes.append(f"it failed on {together} texts at once, and on none of them alone")
     fix = f"fix the function, or choose what a failure means: {{ {policy}: zero }}"
+    if outcome.unloaded:
+        notes, fix = [], ""
     diagnostic = Diagnostic("R0903", message, tuple(labels), tuple(notes), fix, facts=facts_shown)
     return PotentialError(diagnostic, name, call.arguments)
 

@@ -8,24 +8,21 @@ the user's code end here: they become R0903, or what the policy says, counted.
 
 from __future__ import annotations
 
-import contextlib
-import sys
-import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 from smcdsl.errors import Diagnostic, PotentialError
 from smcdsl.inference.answers import checked, failure, policy_value, values_of
 from smcdsl.inference.consistency import contradiction, regrouped, same
-from smcdsl.inference.score_cache import ScoreCache, Unkeepable, key_of, source_hash
+from smcdsl.inference.score_cache import ScoreCache
+from smcdsl.inference.score_keys import Unkeepable, key_of, source_hash
 from smcdsl.program.evaluation import UNKNOWN, PotentialCall, freeze
 from smcdsl.program.types import PythonLocation, Signature
 from smcdsl.protocols import Potential
-from smcdsl.workers import Outcome, ProcessPool, ThreadRunner, attempt
+from smcdsl.workers import Outcome, ThreadRunner, WorkerPools, attempt, quiet
 
 Functions = Callable[[Signature], Potential | Callable[..., Any]]
 """Gives the Python function of a signature: `library.resolve_function`."""
@@ -58,33 +55,6 @@ class Request:
 
     call: PotentialCall
     count: int = 1
-
-
-class WorkerPools:
-    """Worker processes by their function, kept from run to run until closed; a changed file gets new ones."""
-
-    def __init__(self) -> None:
-        self._pools: dict[Hashable, ProcessPool] = {}
-
-    def pool(self, location: PythonLocation, function: str, size: int) -> ProcessPool:
-        """The processes that hold a function."""
-        stamp = Path(location.path).stat().st_mtime_ns if location.path and Path(location.path).exists() else 0
-        key = (location.module, location.path, function, size, stamp)
-        if key not in self._pools:
-            self._pools[key] = ProcessPool(location, function, size)
-        return self._pools[key]
-
-    def close(self) -> None:
-        """End all processes."""
-        for pool in self._pools.values():
-            pool.close()
-        self._pools.clear()
-
-    def __enter__(self) -> WorkerPools:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
 
 class PotentialCalls:
@@ -304,7 +274,7 @@ class PotentialCalls:
         if outcome.kind == "timeout":
             self._check_deadline()
             return size > 1 or signature.facts.on_timeout == "fail"
-        return outcome.died or size > 1
+        return outcome.died or (size > 1 and not outcome.unloaded)
 
     def _retry(self, again: list[tuple[Hashable, Outcome, int]], fresh: _Round) -> None:
         signature = fresh.wanted[again[0][0]].signature
@@ -348,7 +318,7 @@ class PotentialCalls:
         counts.errors += outcome.kind == "error"
         counts.timeouts += outcome.kind == "timeout"
         policy = signature.facts.on_error if outcome.kind == "error" else signature.facts.on_timeout
-        if policy == "fail" or not signature.is_potential:
+        if policy == "fail" or outcome.unloaded or not signature.is_potential:
             fresh.failed = key
             raise failure(call, outcome, self._succeeded[signature.name], tries=tries, together=together)
         fresh.results[key] = policy_value(signature, policy)
@@ -412,27 +382,6 @@ class _Round:
         self.results: dict[Hashable, Any] = {}
         self.genuine: set[Hashable] = set()
         self.failed: Hashable = None
-
-
-_printing = threading.Lock()
-_diverted: list[TextIO] = []
-
-
-@contextlib.contextmanager
-def quiet() -> Iterator[None]:
-    """What is printed inside goes to stderr: stdout is for results."""
-    with _printing:
-        # Runs go on side by side in threads; the last one restores what the first one found.
-        _diverted.append(sys.stdout)
-        sys.stdout = sys.stderr
-    try:
-        yield
-    finally:
-        with _printing:
-            found = _diverted[0]
-            _diverted.pop()
-            if not _diverted:
-                sys.stdout = found
 
 
 def _batch_key(call: PotentialCall, key: Hashable) -> Hashable:

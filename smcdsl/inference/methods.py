@@ -24,7 +24,7 @@ from smcdsl.errors import PotentialError
 from smcdsl.inference.advance import Arrival, Automata, Interpreter
 from smcdsl.inference.draws import CounterDraws, Draws
 from smcdsl.inference.events import Finished, Listener, Started
-from smcdsl.inference.factors import Functions, PotentialCalls, WorkerPools
+from smcdsl.inference.factors import Functions, PotentialCalls
 from smcdsl.inference.particles import Particles
 from smcdsl.inference.posterior import Posterior
 from smcdsl.inference.rejection import reject
@@ -34,6 +34,7 @@ from smcdsl.inference.settings import BIASED, Interrupted, RunRequest, Settings
 from smcdsl.plan import Plan
 from smcdsl.prefixes import Prefixes
 from smcdsl.protocols import LanguageModel
+from smcdsl.workers import WorkerPools
 
 __all__ = ["Interrupted", "RunRequest", "Settings", "run"]
 

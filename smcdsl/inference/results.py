@@ -20,6 +20,7 @@ from smcdsl.inference.posterior import ParticleView, Posterior, evidence
 from smcdsl.inference.sampler import BUDGET, CAUSES, Sampler
 from smcdsl.inference.settings import BIASED, Settings
 from smcdsl.plan import PlannedFactor
+from smcdsl.prefixes import ROOT
 from smcdsl.program.expressions import Binary, Constant
 
 
@@ -233,7 +234,8 @@ def _no_survivors(sampler: Sampler, group: int) -> Diagnostic:
             if explanation := sampler.calls.explain(call):
                 notes[0] += f"\n{call.signature.name} said: {explanation}"
                 break
-    if group in sampler.farthest and (passed := sampler.written_text(group, sampler.farthest[group]).strip()):
+    farthest = int(sampler.farthest[group])
+    if farthest != ROOT and (passed := sampler.written_text(group, farthest).strip()):
         notes.append(f"the longest text that passed so far was: {passed}")
     fix = f"more particles (--particles {4 * size}) may help; `--trace FILE` records every death"
     return Diagnostic("R0901", "no particle survived", tuple(labels), tuple(notes), fix)

@@ -33,6 +33,7 @@ from smcdsl.inference.particles import DEAD, FINISHED, RUNNING, WAITING, Particl
 from smcdsl.inference.proposals import Particular, Rows, Seconds, log_probabilities, propose
 from smcdsl.inference.resampling import SCHEMES
 from smcdsl.logspace import effective_sample_size, log_mean_exp, normalize
+from smcdsl.prefixes import ROOT
 from smcdsl.program.evaluation import PotentialCall
 from smcdsl.protocols import Session
 
@@ -134,8 +135,8 @@ class Sampler:
     first_prefixes: NDArray[np.int64] = field(init=False)
     barriers: NDArray[np.int64] = field(init=False)
     arrivals: dict[tuple[int, int], tuple[Arrival, Counter[str]]] = field(default_factory=dict)
-    farthest: dict[int, int] = field(default_factory=dict)
-    """By group: the longest prefix that was alive after factors looked at it."""
+    farthest: NDArray[np.int64] = field(init=False)
+    """(G,) the longest prefix that was alive after factors looked at it; at first the empty one."""
     step: int = 0
 
     def __post_init__(self) -> None:
@@ -144,6 +145,7 @@ class Sampler:
         self.tokens = np.zeros(groups, dtype=np.int64)
         self.barriers = np.zeros(groups, dtype=np.int64)
         self.first_prefixes = np.zeros(groups, dtype=np.int64)
+        self.farthest = np.full(groups, ROOT, dtype=np.int64)
         self.deaths = np.zeros((groups, len(CAUSES) + len(self.interpreter.plan.factors)), dtype=np.int64)
         vocabulary = self.interpreter.model.vocabulary
         self._newlines = np.array([b"\n" in token for token in vocabulary.token_bytes])
@@ -410,12 +412,14 @@ class Sampler:
         """Remember the longest prefix of each group that passed all that was asked of it."""
         particles = self.particles
         alive = slots[particles.status[slots] != DEAD]
+        groups, prefixes = alive // particles.num_particles, particles.prefixes[alive]
         lengths = self.interpreter.prefixes.lengths
-        for group in np.unique(alive // particles.num_particles).tolist():
-            prefixes = particles.prefixes[alive[alive // particles.num_particles == group]]
-            longest = int(prefixes[lengths[prefixes].argmax()])
-            if lengths[longest] > lengths[self.farthest.setdefault(group, longest)]:
-                self.farthest[group] = longest
+        order = np.lexsort((lengths[prefixes], groups))
+        groups, prefixes = groups[order], prefixes[order]
+        longest = np.flatnonzero(np.diff(groups, append=-1))
+        groups, prefixes = groups[longest], prefixes[longest]
+        farther = lengths[prefixes] > lengths[self.farthest[groups]]
+        self.farthest[groups[farther]] = prefixes[farther]
 
     def _bury(self, slots: NDArray[np.int64], death: Death) -> None:
         particles, cause = self.particles, len(CAUSES) + death.factor

@@ -5,8 +5,9 @@ pickled, over private pipes. A worker that runs past the limit is killed with al
 replaced. Without `workers` a limited call runs in a thread, which is abandoned when time is up.
 """
 
-from smcdsl.workers.calls import Outcome, ThreadRunner, attempt
+from smcdsl.workers.calls import Outcome, ThreadRunner, attempt, quiet
 from smcdsl.workers.pool import ProcessPool
+from smcdsl.workers.pools import WorkerPools
 from smcdsl.workers.process import load_function
 
-__all__ = ["Outcome", "ProcessPool", "ThreadRunner", "attempt", "load_function"]
+__all__ = ["Outcome", "ProcessPool", "ThreadRunner", "WorkerPools", "attempt", "load_function", "quiet"]

@@ -1,20 +1,23 @@
-"""What becomes of a call, and calls with a time limit in a thread."""
+"""What becomes of a call, calls with a time limit in a thread, and calls that may print."""
 
 from __future__ import annotations
 
 import queue
+import sys
 import threading
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, TextIO
 
 
 @dataclass(frozen=True)
 class Outcome:
     """What became of a call. For an error: its type and message, and the file and line that raised it.
 
-    `died` says that no exception was raised: the worker process ended.
+    `died` says that no exception was raised: the worker process ended. `unloaded` says that the function
+    was not there to be called.
     """
 
     kind: Literal["value", "error", "timeout"]
@@ -23,6 +26,7 @@ class Outcome:
     file: str = ""
     line: int = 0
     died: bool = False
+    unloaded: bool = False
 
 
 def attempt(function: Callable[..., Any], arguments: Sequence[Any]) -> Outcome:
@@ -67,3 +71,24 @@ def _serve_thread(calls: queue.SimpleQueue[Any]) -> None:
     while (call := calls.get()) is not None:
         function, arguments, answers = call
         answers.put(attempt(function, arguments))
+
+
+_printing = threading.Lock()
+_diverted: list[TextIO] = []
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """What is printed inside goes to stderr: stdout is for results."""
+    with _printing:
+        # Runs go on side by side in threads; the last one restores what the first one found.
+        _diverted.append(sys.stdout)
+        sys.stdout = sys.stderr
+    try:
+        yield
+    finally:
+        with _printing:
+            found = _diverted[0]
+            _diverted.pop()
+            if not _diverted:
+                sys.stdout = found

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -150,3 +152,19 @@ def test_a_run_finds_it_and_keeps_its_result() -> None:
     (partial,) = caught.value.partial
     assert partial.finished.any()
     results(made, model, words, functions, particles=8)
+
+
+def test_kept_results_that_are_out_of_date_are_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SMCDSL_CACHE_DIR", str(tmp_path))
+    made = replace(signature(cache=True), location=PythonLocation("f", path=__file__))
+    for result in (0.5, 0.25):
+        calls = PotentialCalls(
+            lambda signature, result=result: Potential(lambda text: result, Facts(), "f"), checks=True
+        )
+        assert calls.answer([Request(call(made, "a"))]) == [0.5]
+        if result == 0.5:
+            calls.check()
+        else:
+            with pytest.raises(PotentialError, match="another result"):
+                calls.check()
+        calls.close()

@@ -12,12 +12,15 @@ from typing import Any
 
 import pytest
 from building import NOWHERE, Functions
+from hypothesis import given
+from hypothesis import strategies as st
 
 from smcdsl.errors import PotentialError
-from smcdsl.inference.factors import PotentialCalls, Request, WorkerPools, quiet
+from smcdsl.inference.factors import PotentialCalls, Request
 from smcdsl.program.evaluation import UNKNOWN, PotentialCall, freeze
 from smcdsl.program.types import BOOL, STR, WEIGHT, Parameter, PotentialFacts, PythonLocation, Signature, Type
 from smcdsl.protocols import Facts, Potential
+from smcdsl.workers import WorkerPools, quiet
 
 LOGWEIGHT = Type("logweight")
 
@@ -171,6 +174,40 @@ def test_a_failure_under_a_policy_takes_no_other_text_of_its_batch_along() -> No
     calls = calls_of(picky, made)
     assert answers(calls, made, "a", "bad", "ccc") == [1.0, 0.0, 3.0]
     assert calls.counts["f"].errors == 1
+
+
+@given(
+    texts=st.lists(st.text("abc", min_size=1, max_size=2), min_size=1, max_size=8),
+    bad=st.sets(st.text("abc", min_size=1, max_size=2), max_size=4),
+    policy=st.sampled_from(["zero", "one", "fail"]),
+    batch=st.booleans(),
+)
+def test_every_text_gets_what_it_would_get_alone(texts: list[str], bad: set[str], policy: Any, batch: bool) -> None:
+    seen: list[str] = []
+
+    def judge(given: Any) -> Any:
+        asked = given if isinstance(given, list) else [given]
+        seen.extend(asked)
+        if bad & set(asked):
+            raise ValueError(sorted(bad & set(asked))[0])
+        found = [float(len(text)) for text in asked]
+        return found if isinstance(given, list) else found[0]
+
+    made = signature(batched=0 if batch else -1, batch=batch, on_error=policy)
+    calls = calls_of(judge, made)
+    if policy == "fail" and bad & set(texts):
+        with pytest.raises(PotentialError) as caught:
+            answers(calls, made, *texts)
+        first = next(text for text in texts if text in bad)
+        assert (caught.value.arguments, caught.value.request) == ((first,), texts.index(first))
+        return
+    stands_in = {"zero": 0.0, "one": 1.0}.get(policy)
+    assert answers(calls, made, *texts) == [stands_in if text in bad else float(len(text)) for text in texts]
+    counts = calls.counts["f"]
+    assert (counts.n, counts.cached) == (len(texts), len(texts) - len(set(texts)))
+    assert counts.errors == len(bad & set(texts))
+    # Once, and once more alone where a batch failed.
+    assert all(seen.count(text) <= 1 + (batch and bool(bad & set(texts))) for text in texts)
 
 
 def test_the_text_that_makes_a_batch_raise_is_found() -> None:
@@ -398,11 +435,12 @@ def test_pools_of_somebody_else_stay(worker_file: str) -> None:
 def test_workers_say_why_a_file_does_not_load(tmp_path: Path) -> None:
     path = tmp_path / "bad.py"
     path.write_text("import nothing_of_this_name")
-    made = signature(path=str(path), workers=1)
+    # Whatever the policy: this is no failure of a call.
+    made = signature(path=str(path), workers=1, on_error="zero")
     calls = calls_of(None, made)
     try:
-        with pytest.raises(PotentialError) as caught:
-            answers(calls, made, "a")
+        with pytest.raises(PotentialError, match="`f` cannot be loaded") as caught:
+            answers(calls, made, "a", "b")
         shown = repr(caught.value.diagnostics)
         assert "nothing_of_this_name" in shown
     finally:

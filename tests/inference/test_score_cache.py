@@ -20,7 +20,8 @@ from hypothesis import strategies as st
 
 from smcdsl.errors import PotentialError
 from smcdsl.inference.factors import PotentialCalls, Request
-from smcdsl.inference.score_cache import ScoreCache, Unkeepable, key_of, source_hash
+from smcdsl.inference.score_cache import ScoreCache
+from smcdsl.inference.score_keys import Unkeepable, key_of, source_hash
 from smcdsl.program.evaluation import UNKNOWN, InputFile, PotentialCall, freeze
 from smcdsl.program.types import (
     ANY,

@@ -174,7 +174,7 @@ def test_what_is_printed_does_not_reach_stdout(tmp_path: Path, location: Callabl
         "print(pool.call_all([('print',)], 60)[0])\npool.close()"
     )
     ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, input="not for workers")
-    assert ran.stdout == "Outcome(kind='value', value='', error='', file='', line=0, died=False)\n"
+    assert ran.stdout == "Outcome(kind='value', value='', error='', file='', line=0, died=False, unloaded=False)\n"
     assert ran.stderr == "to stdout\nto descriptor 1\n"
 
 
