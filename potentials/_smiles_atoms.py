@@ -69,7 +69,7 @@ class Kind:
         is_hypervalent: its valence may be higher by two.
         is_bare: written without brackets, so that hydrogens are added.
         is_metal, is_donor: a single bond from a donor to a metal may cost the donor nothing.
-        exception: which rule `Kind.limit` is subject to: `N`, `halogen` or none.
+        exception: which rule `Kind.limit` is subject to: `H`, `N`, `halogen` or none.
     """
 
     symbol: str
@@ -115,8 +115,8 @@ def _kind(written: str, hydrogens: int, charge: int, *, is_bare: bool) -> Kind:
         orders = 3
     limit = UNLIMITED if orders is None else 2 * orders + 3 * is_aromatic
     exception = ""
-    if charge == 0 and symbol in ("N", "Cl", "Br", "I"):
-        exception = "N" if symbol == "N" else "halogen"
+    if charge == 0 and symbol in ("H", "N", "Cl", "Br", "I"):
+        exception = symbol if symbol in ("H", "N") else "halogen"
         # An aromatic nitrogen may have an oxygen as well, and is read as an ion then.
         limit += is_aromatic
     return Kind(

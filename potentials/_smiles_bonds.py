@@ -201,6 +201,8 @@ class Reading:
     def _is_allowed(self, atom: int, used: int) -> bool:
         """Rules for bonds beyond the usual valence, which RDKit reads as bonds of ions."""
         kind, bonds = self.kinds[atom], self.bonds[atom]
+        if kind.exception == "H":
+            return len(bonds) < 2
         if kind.exception == "halogen":
             if used <= (10 if kind.symbol == "I" else 2):
                 return True
@@ -341,7 +343,7 @@ class Reading:
     def _check_parity(self, atom: int) -> None:
         """Nitrogen has three bonds or five, chlorine and bromine one, three, five or seven."""
         kind, used = self.kinds[atom], self.used[atom]
-        beyond = 6 if kind.exception == "N" else 2 if kind.symbol != "I" else kind.limit
+        beyond = {"N": 6, "Cl": 2, "Br": 2}.get(kind.symbol, kind.limit)
         if used > beyond and used % 4 == 0 and not any(self.kinds[other].is_metal for other, _ in self.bonds[atom]):
             self.wrong = f"atom {atom + 1}, {kind.symbol}, has {used / 2:g} bonds and may have one more or one less"
 

@@ -28,8 +28,8 @@ leaves it out.
 
 RDKit is asked about texts of the grammar's alphabet only, since it reads `CCO some text` as `CCO`, and about molecules
 of 400 characters, 120 atoms and 40 ring bonds at most, since some larger ones keep it busy for minutes; a larger one is
-none. A weight of what is no molecule is 0; `logp`, `weight`, `sa` and `canonical` raise ValueError for it, so ask
-`require smiles.valence_ok(m)` first.
+none. A weight of what is no molecule is 0; `logp`, `weight`, `sa` and `canonical` raise ValueError for it. A program
+that has `require smiles.valence_ok(m)` never asks them: it costs less, so it is judged first.
 """
 
 from __future__ import annotations
@@ -161,6 +161,7 @@ def novel(m: str, known: list[str]) -> bool:
     return found is not None and found not in _canonicals(tuple(known))
 
 
+@potential(prefix="none", cost="200us")
 def logp(m: str) -> float:
     """Crippen's estimate of the octanol-water partition coefficient, of either sign.
 
@@ -174,6 +175,7 @@ def logp(m: str) -> float:
     return float(Crippen.MolLogP(_required(m)))  # type: ignore[attr-defined]
 
 
+@potential(prefix="none", cost="200us")
 def weight(m: str) -> float:
     """The average molecular weight in g/mol, hydrogens included. Raises ValueError if `m` is no molecule."""
     from rdkit.Chem import Descriptors
@@ -181,6 +183,7 @@ def weight(m: str) -> float:
     return float(Descriptors.MolWt(_required(m)))  # type: ignore[attr-defined]
 
 
+@potential(prefix="none", cost="200us")
 def sa(m: str) -> float:
     """Synthetic accessibility from 1, easy, to 10.
 
