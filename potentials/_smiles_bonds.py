@@ -17,19 +17,16 @@ from smcdsl.potentials._smiles_aromatic import (
     MUST,
     Bonds,
     cover,
-    has_oxide,
-    orders_of,
     role_of,
 )
 from smcdsl.potentials._smiles_atoms import Kind, atom_kind
+from smcdsl.potentials._smiles_exceptions import HALVES, beyond_valence, is_allowed, unpaired
 
 MOST_ATOMS, MOST_RING_BONDS = 120, 40
 """Of a molecule; some larger ones keep RDKit busy for minutes."""
 
 _DIGITS = "0123456789"
 _ORDERS = {"": 1, "-": 1, "/": 1, "\\": 1, ":": 0, "=": 2, "#": 3, "$": 4}
-_HALVES = (0, 2, 4, 6, 8, 3)
-"""Half orders of a bond's order; `AROMATIC_BOND` is the last."""
 
 
 class Reading:
@@ -188,31 +185,15 @@ class Reading:
         if order == AROMATIC_BOND and not kind.is_aromatic:
             self.roles[atom] = MAY
         elif order > 1 or not (kind.is_donor and self.kinds[other].is_metal):
-            self.used[atom] += _HALVES[order]
+            self.used[atom] += HALVES[order]
 
     def _check(self, atom: int, more: int) -> None:
         """Whether an atom can have its bonds and `more` half orders."""
         kind, used = self.kinds[atom], self.used[atom] + more
         if used > kind.limit:
             self.wrong = self.wrong or f"atom {atom + 1} has {used / 2:g} bonds and can have {kind.limit // 2}"
-        elif kind.exception and self.wrong is None and not self._is_allowed(atom, used):
+        elif kind.exception and self.wrong is None and not is_allowed(atom, used, self.kinds, self.bonds):
             self.wrong = f"atom {atom + 1}, {kind.symbol}, has {used / 2:g} bonds and may not have these"
-
-    def _is_allowed(self, atom: int, used: int) -> bool:
-        """Rules for bonds beyond the usual valence, which RDKit reads as bonds of ions."""
-        kind, bonds = self.kinds[atom], self.bonds[atom]
-        if kind.exception == "H":
-            return len(bonds) < 2
-        if kind.exception == "halogen":
-            if used <= (10 if kind.symbol == "I" else 2):
-                return True
-            return all(self.kinds[other].symbol == "O" or self.kinds[other].is_metal for other, _ in bonds)
-        if used <= (9 if kind.is_aromatic else 6):
-            return True
-        # A bond that is still to come may be the one to oxygen or nitrogen.
-        if used > 2 * kind.hydrogens + sum(_HALVES[order] for _, order in bonds):
-            return True
-        return any((self.kinds[other].symbol, order) in (("O", 2), ("N", 3)) for other, order in bonds)
 
     def _bond(self, written: str) -> None:
         if self.bond:
@@ -327,40 +308,19 @@ class Reading:
         kind = self.kinds[atom]
         if not kind.is_aromatic:
             if kind.exception and self.wrong is None and not self._is_open(atom):
-                self._check_parity(atom)
+                self.wrong = unpaired(atom, self.used[atom], self.kinds, self.bonds)
             return
         if self.wrong is not None or self._is_open(atom):
             return
         if not self.rings and not self.branches:
             self._check_ring(atom)
-        self._check_aromatic(atom)
+        if self.wrong is None:
+            self.wrong = beyond_valence(atom, self.kinds, self.bonds)
         role = self.roles[atom] = role_of(atom, self.kinds, self.bonds, is_open=False)
         if role == CANNOT:
             self._release(atom)
         elif role == MUST and self.mates[atom] < 0:
             self._cover(atom)
-
-    def _check_parity(self, atom: int) -> None:
-        """Nitrogen has three bonds or five, chlorine and bromine one, three, five or seven."""
-        kind, used = self.kinds[atom], self.used[atom]
-        beyond = {"N": 6, "Cl": 2, "Br": 2}.get(kind.symbol, kind.limit)
-        if used > beyond and used % 4 == 0 and not any(self.kinds[other].is_metal for other, _ in self.bonds[atom]):
-            self.wrong = f"atom {atom + 1}, {kind.symbol}, has {used / 2:g} bonds and may have one more or one less"
-
-    def _check_aromatic(self, atom: int) -> None:
-        """Oxygen and nitrogen have no bonds beyond their valence in a system, but for `n=O`.
-
-        RDKit drops the hydrogen of `[nH]` and reads some multiple bonds within a system as single ones.
-        """
-        kind = self.kinds[atom]
-        if kind.symbol == "O" or (kind.symbol == "N" and kind.is_bare):
-            _, orders = orders_of(atom, self.kinds, self.bonds)
-            if orders > kind.valence > 0 and not has_oxide(atom, self.kinds, self.bonds):
-                is_odd = any(
-                    1 < order < AROMATIC_BOND and self.kinds[other].is_aromatic for other, order in self.bonds[atom]
-                )
-                if not is_odd:
-                    self.wrong = f"atom {atom + 1} is aromatic, has {orders} bonds and can have {kind.valence}"
 
     def _check_ring(self, atom: int) -> None:
         """No ring can be closed through the atom any more."""

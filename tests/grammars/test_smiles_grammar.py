@@ -141,14 +141,14 @@ def test_a_model_of_molecules_writes_what_rdkit_reads():
     assert result.target == "exact"
     texts = result.samples(8)
     assert all(map(smiles.valence_ok, texts))
-    assert max(map(len, texts)) > 8
+    assert max(map(len, texts)) > 20
 
 
 MOLECULES_ONLY = """smc 1
 
 import smiles
 
-grammar molecule = smiles.molecule where tokens <= 20
+grammar molecule = smiles.molecule
 
 generate {
   text "[[m: molecule]]"
