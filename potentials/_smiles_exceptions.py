@@ -47,7 +47,7 @@ def unpaired(atom: int, used: int, kinds: Sequence[Kind], bonds: Sequence[Bonds]
 def beyond_valence(atom: int, kinds: Sequence[Kind], bonds: Sequence[Bonds]) -> str | None:
     """Why the finished bonds of an aromatic oxygen or nitrogen are wrong: only `n=O` goes beyond the valence.
 
-    RDKit drops the hydrogen of `[nH]` and reads some multiple bonds within a system as single ones.
+    RDKit drops the hydrogen of `[nH]` and reads some multiple bonds of aromatic atoms as single ones.
     """
     kind = kinds[atom]
     if kind.symbol != "O" and not (kind.symbol == "N" and kind.is_bare):
@@ -55,6 +55,6 @@ def beyond_valence(atom: int, kinds: Sequence[Kind], bonds: Sequence[Bonds]) -> 
     _, orders = orders_of(atom, kinds, bonds)
     if not orders > kind.valence > 0 or has_oxide(atom, kinds, bonds):
         return None
-    if any(1 < order < AROMATIC_BOND and kinds[other].is_aromatic for other, order in bonds[atom]):
+    if any(1 < order < AROMATIC_BOND for _, order in bonds[atom]):
         return None
     return f"atom {atom + 1} is aromatic, has {orders} bonds and can have {kind.valence}"

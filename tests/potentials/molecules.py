@@ -44,13 +44,14 @@ def mutants(text: str, count: int, chance: random.Random) -> list[str]:
     return found
 
 
-def rewritings(text: str) -> list[str]:
-    """Other ways to write a molecule: as RDKit would, in random orders, with all bonds, kekulised."""
+def rewritings(text: str, *, all_bonds: bool = True) -> list[str]:
+    """Other ways to write a molecule: as RDKit would, in random orders, kekulised, and with all bonds written."""
     molecule = Chem.MolFromSmiles(text)
     forms = [text, Chem.MolToSmiles(molecule)]
     for seed in range(2):
         forms += Chem.MolToRandomSmilesVect(molecule, 1, randomSeed=seed + 1)
-        forms += Chem.MolToRandomSmilesVect(molecule, 1, randomSeed=seed + 1, allBondsExplicit=True)
+        if all_bonds:
+            forms += Chem.MolToRandomSmilesVect(molecule, 1, randomSeed=seed + 1, allBondsExplicit=True)
     drawn = Chem.Mol(molecule)
     Chem.Kekulize(drawn, clearAromaticFlags=True)
     forms += Chem.MolToRandomSmilesVect(drawn, 2, randomSeed=1, kekuleSmiles=True)

@@ -105,7 +105,7 @@ def corpus() -> list[str]:
     """Some 1,000 texts of molecules: by hand, of GDB-17, and rewritings of drug-like and small ones."""
     texts = [*HAND, *real("gdb17_sample30.smi", 30)]
     for name in ("zinc250k_part.smi.gz", "qm9_gdb9.smi.gz"):
-        texts += [form for text in real(name, 75) for form in rewritings(text)]
+        texts += [form for text in real(name, 110) for form in rewritings(text, all_bonds=False)]
     return list(dict.fromkeys(texts))[:1016]
 
 
@@ -125,7 +125,7 @@ def test_mutants_are_refused_while_they_are_written_and_molecules_are_not():
     assert wrongly == []
     assert len(invalid) > 2500
     assert early >= 0.80 * len(invalid)
-    assert missed <= 0.01 * len(invalid)
+    assert missed <= 0.006 * len(invalid)
 
 
 def any_refusal(text: str) -> bool:
