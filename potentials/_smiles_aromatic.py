@@ -30,7 +30,7 @@ def role_of(atom: int, kinds: Sequence[Kind], bonds: Sequence[Bonds], *, is_open
     if not kind.is_aromatic:
         return MAY if kind.symbol == "*" or any(order == AROMATIC_BOND for _, order in bonds[atom]) else CANNOT
     valence = kind.valence
-    if valence == 0 or (is_open and kind.is_hypervalent):
+    if valence == 0 or (is_open and kind.is_hypervalent) or any(kinds[other].is_metal for other, _ in bonds[atom]):
         return MAY
     in_system, orders = orders_of(atom, kinds, bonds)
     if kind.is_hypervalent:

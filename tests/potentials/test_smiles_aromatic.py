@@ -93,6 +93,8 @@ def check_matching(mates, edges, roles, covered):
         ("c1ccsc1", True),
         ("s1ccccc1", False),
         ("C1=CC=CC=C1", True),
+        ("[Fe][cH]1[cH][cH]s[cH]1", True),
+        ("C1=CC=oC1=C", True),
     ],
 )
 def test_systems_are_drawn_or_not(text, drawn):
@@ -147,3 +149,22 @@ def test_letters_of_chlorine_are_not_read_as_carbon_for_good():
     assert prefixes.problem("FCC", complete=True) is None
     assert prefixes.problem("FB", complete=False) is None
     assert prefixes.problem("FBr", complete=True) is None
+
+
+def test_carbon_gives_no_bond_to_a_metal_and_others_may():
+    assert prefixes.problem("CC(C)(C)(C)[Fe]", complete=True) is not None
+    for text in ("CN(C)(C)[Fe]", "CO(C)[Zn]", "[BH4-][Na+]", "CCl[Pt]", "[Fe](C)(C)(C)(C)C"):
+        assert prefixes.problem(text, complete=True) is None
+
+
+def test_aromatic_nitrogen_and_oxygen_beyond_their_valence():
+    assert prefixes.problem("c1ccn(C)(C)cc1", complete=False) is not None
+    assert prefixes.problem("c1cco(C)c1", complete=False) is not None
+    assert prefixes.problem("c1ccn(=O)cc1", complete=True) is None
+
+
+def test_halogens_and_nitrogen_beyond_their_valence_are_ions():
+    for text in ("Cl(=O)(=O)(=O)O", "CN(=O)=O", "CN=N#N", "CIC", "OBr(=O)=O"):
+        assert prefixes.problem(text, complete=True) is None
+    for text in ("CClC", "CN(C)(C)C", "CBr(=O)=O", "N(C)(C)(C)(C)C", "C[H]C"):
+        assert prefixes.problem(text, complete=True) is not None
