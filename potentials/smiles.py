@@ -11,20 +11,25 @@ Of a molecule `m`:
 
 | | |
 |---|---|
-| `valence_ok` | RDKit reads it; of its beginning: no atom has more bonds than it can, no ring bond is in vain |
+| `valence_ok` | it is one; of its beginning: no atom has more bonds than it can, aromatic rings can be drawn |
 | `qed` | drug-likeness from 0 to 1 (Bickerton and others 2012) |
 | `synthesizable` | ease of synthesis from 0 to 1, made of `sa` |
 | `contains` | a SMARTS pattern is in it |
+| `core_progress` | how much of a SMARTS pattern is in it, above 0 to 1, for guides |
 | `similar` | Tanimoto similarity to another molecule, of Morgan fingerprints of radius 2 |
 | `novel` | it is none of some molecules, however they are written |
 | `logp`, `weight` | Crippen's log P, average molecular weight in g/mol |
 | `sa` | synthetic accessibility from 1 to 10 (Ertl and Schuffenhauer 2009) |
 | `canonical` | its canonical SMILES |
 
-RDKit decides about whole molecules. It is asked about texts of the grammar's alphabet only, since it reads `CCO some
-text` as `CCO`, and about molecules of 400 characters, 120 atoms and 40 ring bonds at most, since some larger ones
-keep it busy for minutes; a larger one is none. A weight of what is no molecule is 0; `logp`, `weight`, `sa` and
-`canonical` raise ValueError for it, so ask `require smiles.valence_ok(m)` first.
+A beginning is judged by rules of this library, which keep what they read of shorter ones. Whole molecules are
+RDKit's to decide. Since it fails to read some molecules that it wrote itself, `valence_ok(m, authority: "rules")`
+leaves it out.
+
+RDKit is asked about texts of the grammar's alphabet only, since it reads `CCO some text` as `CCO`, and about molecules
+of 400 characters, 120 atoms and 40 ring bonds at most, since some larger ones keep it busy for minutes; a larger one is
+none. A weight of what is no molecule is 0; `logp`, `weight`, `sa` and `canonical` raise ValueError for it. A program
+that has `require smiles.valence_ok(m)` never asks them: it costs less, so it is judged first.
 """
 
 from __future__ import annotations
@@ -34,12 +39,11 @@ from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
+from smcdsl.potentials._smiles_prefixes import problem
+
 from smcdsl.errors import Diagnostic, UsageError
 from smcdsl.program.grammar import Alternatives, Grammar, Reference
 from smcdsl.protocols import Weight, potential
-
-MOST_CHARACTERS, MOST_ATOMS, MOST_RING_BONDS = 400, 120, 40
-"""Of a molecule that RDKit is asked about."""
 
 _ALPHABET = re.compile(r"[A-Za-z0-9@+\-\[\]()=#$:/\\%.*]+")
 _AROMATIC = ("AROMATIC", "BRACKETED_AROMATIC")
@@ -64,22 +68,27 @@ def specialize(grammar: Grammar, rule: str, arguments: dict[str, Any]) -> Gramma
 
 
 @potential(prefix="closed", cost="100us", prefix_form="_valence_so_far", explanation="_why_not")
-def valence_ok(m: str) -> bool:
-    """Whether `m` is a molecule: rings close, atoms have bonds that they can have, aromatic systems can be drawn."""
-    return _mistake(m) is None
+def valence_ok(m: str, authority: str = "rdkit") -> bool:
+    """Whether `m` is a molecule: rings close, atoms have bonds that they can have, aromatic systems can be drawn.
+
+    Args:
+        m: the text.
+        authority: who has the last word about a whole molecule that the rules of this library find right: `rdkit`,
+            or `rules`, which are right about it then.
+
+    Raises:
+        ValueError: `authority` is neither.
+    """
+    return _mistake(m, authority) is None
 
 
-def _valence_so_far(m: str) -> bool:
+def _valence_so_far(m: str, authority: str = "rdkit") -> bool:
     """`valence_ok` for a beginning: no if no continuation is a molecule."""
-    from smcdsl.potentials._smiles_bonds import problem
-
     return problem(m, complete=False) is None
 
 
-def _why_not(m: str, *, prefix: bool) -> str | None:
-    from smcdsl.potentials._smiles_bonds import problem
-
-    return problem(m, complete=False) if prefix else _mistake(m)
+def _why_not(m: str, authority: str = "rdkit", *, prefix: bool) -> str | None:
+    return problem(m, complete=False) if prefix else _mistake(m, authority)
 
 
 @potential(prefix="none", cost="400us")
@@ -107,8 +116,26 @@ def contains(m: str, pattern: str) -> bool:
     Raises:
         ValueError: `pattern` is no SMARTS.
     """
+    from smcdsl.potentials._smiles_parts import growing
+
+    whole = growing(pattern)[-1]
     molecule = _molecule(m)
-    return molecule is not None and bool(molecule.HasSubstructMatch(_pattern(pattern)))
+    return molecule is not None and bool(molecule.HasSubstructMatch(whole))
+
+
+@potential(prefix="closed", cost="300us")
+def core_progress(m: str, core: str) -> Weight:
+    """How much of the SMARTS pattern `core` is in `m` so far, as it is written: 1 for all of it, never 0.
+
+    (1 + the atoms of the largest part found) / (1 + all atoms); parts grow atom by atom in one order. For `guide`.
+
+    Raises:
+        ValueError: `core` is no SMARTS.
+    """
+    from smcdsl.potentials._smiles_parts import growing, share
+
+    size = len(growing(core))
+    return (1 + size * share(m, core)) / (1 + size)
 
 
 @potential(prefix="none", cost="150us")
@@ -134,6 +161,7 @@ def novel(m: str, known: list[str]) -> bool:
     return found is not None and found not in _canonicals(tuple(known))
 
 
+@potential(prefix="none", cost="200us")
 def logp(m: str) -> float:
     """Crippen's estimate of the octanol-water partition coefficient, of either sign.
 
@@ -147,6 +175,7 @@ def logp(m: str) -> float:
     return float(Crippen.MolLogP(_required(m)))  # type: ignore[attr-defined]
 
 
+@potential(prefix="none", cost="200us")
 def weight(m: str) -> float:
     """The average molecular weight in g/mol, hydrogens included. Raises ValueError if `m` is no molecule."""
     from rdkit.Chem import Descriptors
@@ -154,6 +183,7 @@ def weight(m: str) -> float:
     return float(Descriptors.MolWt(_required(m)))  # type: ignore[attr-defined]
 
 
+@potential(prefix="none", cost="200us")
 def sa(m: str) -> float:
     """Synthetic accessibility from 1, easy, to 10.
 
@@ -173,39 +203,23 @@ def canonical(m: str) -> str:
     return str(_canonical(m))
 
 
-def _mistake(m: str) -> str | None:
+def _mistake(m: str, authority: str = "rdkit") -> str | None:
     """Why a text is no molecule."""
-    from smcdsl.potentials._smiles_bonds import problem
-
+    if authority not in ("rdkit", "rules"):
+        raise ValueError(f'the authority is "rdkit" or "rules", not {authority!r}')
     if not _ALPHABET.fullmatch(m):
         return "there are characters in it that SMILES does not have" if m else "it is empty"
     if (wrong := problem(m, complete=True)) is not None:
         return wrong
-    if (wrong := _too_large(m)) is not None:
-        return wrong
-    return "RDKit does not read it" if _molecule(m) is None else None
-
-
-def _too_large(m: str) -> str | None:
-    atoms = len(re.findall(r"\[[^\]]*\]|Cl|Br|[BCNOPSFIbcnops*]", m))
-    rings = len(re.findall(r"%[0-9]{2}|[0-9]", re.sub(r"\[[^\]]*\]", "", m))) // 2
-    for count, most, what in (
-        (len(m), MOST_CHARACTERS, "characters"),
-        (atoms, MOST_ATOMS, "atoms"),
-        (rings, MOST_RING_BONDS, "ring bonds"),
-    ):
-        if count > most:
-            return f"it has {count} {what}, and {most} are the most that are looked at"
-    return None
+    return "RDKit does not read it" if authority == "rdkit" and _molecule(m) is None else None
 
 
 @lru_cache(maxsize=4096)
 def _molecule(m: str) -> Any:
     """RDKit's molecule, None if there is none."""
     from rdkit import Chem, rdBase
-    from smcdsl.potentials._smiles_bonds import problem
 
-    if not _ALPHABET.fullmatch(m) or problem(m, complete=True) is not None or _too_large(m) is not None:
+    if not _ALPHABET.fullmatch(m) or problem(m, complete=True) is not None:
         return None
     with rdBase.BlockLogs():
         return Chem.MolFromSmiles(m)
@@ -229,17 +243,6 @@ def _canonical(m: str) -> str | None:
 @lru_cache(maxsize=16)
 def _canonicals(known: tuple[str, ...]) -> frozenset[str]:
     return frozenset(filter(None, map(_canonical, known)))
-
-
-@lru_cache(maxsize=256)
-def _pattern(pattern: str) -> Any:
-    from rdkit import Chem, rdBase
-
-    with rdBase.BlockLogs():
-        found = Chem.MolFromSmarts(pattern) if pattern else None
-    if found is None:
-        raise ValueError(f"`{pattern}` is no SMARTS")
-    return found
 
 
 @lru_cache(maxsize=4096)

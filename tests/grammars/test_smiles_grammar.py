@@ -26,7 +26,7 @@ TEXT = files("smcdsl.grammars").joinpath("smiles.lark").read_text(encoding="utf-
 LARK = Lark(TEXT, parser="lalr", lexer="basic", start="molecule")
 GRAMMAR = load_lark(TEXT, name="smiles.lark", start="molecule")
 BYTES = small_vocabulary([bytes([byte]) for byte in range(256)])
-EXAMPLE = Path(__file__).parents[2] / "examples" / "molecules.smc"
+EXAMPLES = Path(__file__).parents[2] / "examples"
 
 needs_data = pytest.mark.skipif(not has_data(), reason="needs the molecules of the test data (SMCDSL_DATA)")
 
@@ -113,8 +113,53 @@ def test_without_aromatic_atoms():
 def test_the_example_writes_molecules_with_the_part():
     from smcdsl.potentials import smiles
 
-    samples = smcdsl.load(EXAMPLE).run().samples(5)
+    samples = smcdsl.load(EXAMPLES / "molecules.smc").run().samples(5)
     assert len(samples) == 5
     for text in samples:
         assert smiles.valence_ok(text)
         assert smiles.contains(text, "c1ccccc1")
+
+
+def test_the_example_of_lead_design_writes_molecules_with_the_core():
+    from smcdsl.potentials import smiles
+
+    result = smcdsl.load(EXAMPLES / "lead_design.smc").run(particles=16)
+    assert result.target == "exact"
+    for text in result.samples(5):
+        assert smiles.valence_ok(text)
+        assert smiles.contains(text, "c1ccccc1")
+
+
+@needs_data
+def test_a_model_of_molecules_writes_what_rdkit_reads():
+    from smcdsl.potentials import smiles
+
+    program = smcdsl.compile(MOLECULES_ONLY)
+    model = smcdsl.model(str(DATA / "lm" / "smiles_gpt2_0.2m"))
+    assert (model.begin_text(), model.vocabulary.end_of_turn, model.context_length) == ([13], (14,), 74)
+    result = program.run(model=model, seed=1)
+    assert result.target == "exact"
+    texts = result.samples(8)
+    assert all(map(smiles.valence_ok, texts))
+    assert max(map(len, texts)) > 20
+
+
+MOLECULES_ONLY = """smc 1
+
+import smiles
+
+grammar molecule = smiles.molecule
+
+generate {
+  text "[[m: molecule]]"
+
+  require smiles.valence_ok(m) at atom
+  score   smiles.qed(m) ^ 3
+}
+
+return samples(8) m
+
+infer smc {
+  particles: 8
+}
+"""

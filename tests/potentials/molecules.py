@@ -6,6 +6,8 @@ import gzip
 import random
 from pathlib import Path
 
+from rdkit import Chem, rdBase
+
 from tests.spider import DATA
 
 HAND = """
@@ -40,3 +42,19 @@ def mutants(text: str, count: int, chance: random.Random) -> list[str]:
         letter = chance.choice(alphabet)
         found.append(text[:at] + ("" if kind == 0 else letter) + text[at + (kind != 1) :])
     return found
+
+
+def rewritings(text: str, *, all_bonds: bool = True) -> list[str]:
+    """Other ways to write a molecule: as RDKit would, in random orders, kekulised, and with all bonds written."""
+    molecule = Chem.MolFromSmiles(text)
+    forms = [text, Chem.MolToSmiles(molecule)]
+    for seed in range(2):
+        forms += Chem.MolToRandomSmilesVect(molecule, 1, randomSeed=seed + 1)
+        if all_bonds:
+            forms += Chem.MolToRandomSmilesVect(molecule, 1, randomSeed=seed + 1, allBondsExplicit=True)
+    drawn = Chem.Mol(molecule)
+    Chem.Kekulize(drawn, clearAromaticFlags=True)
+    forms += Chem.MolToRandomSmilesVect(drawn, 2, randomSeed=1, kekuleSmiles=True)
+    # RDKit cannot read everything that it writes.
+    with rdBase.BlockLogs():
+        return [form for form in dict.fromkeys(forms) if Chem.MolFromSmiles(form) is not None]
