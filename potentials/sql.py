@@ -195,7 +195,7 @@ _ALWAYS = re.compile(
 
 def _form_error(q: str) -> str | None:
     """What is wrong with the text before any schema is asked; as final for a prefix as for a whole query."""
-    from smcdsl.potentials._sql_database import MAX_QUERY_CHARACTERS
+    from smcdsl.potentials._sql_limits import MAX_QUERY_CHARACTERS
     from smcdsl.potentials._sql_text import is_select
 
     if len(q) > MAX_QUERY_CHARACTERS:
