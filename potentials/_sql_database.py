@@ -2,7 +2,8 @@
 
 Queries that need only be *compiled* run as EXPLAIN on a copy of the schema in memory, which costs microseconds
 whatever the size of the data; query length, depth and the process's SQLite heap are capped, since compiling has no
-hook that could stop it. Queries that are *run* go to a process that can be killed (`_sql_worker`). Outcomes are remembered.
+hook that could stop it. Queries that are *run* go to a process that can be killed (`_sql_worker`); what became of
+them is remembered.
 """
 
 from __future__ import annotations

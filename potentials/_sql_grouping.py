@@ -27,7 +27,7 @@ def ungrouped_column(query: str, schema: Schema) -> str | None:
     from sqlglot.optimizer.scope import traverse_scope
 
     try:
-        tree = parse_one(_without_legacy_strings(query, schema), dialect="sqlite")
+        tree = parse_one(without_legacy_strings(query, schema), dialect="sqlite")
         tree = qualify(
             tree,
             schema=_mapping(schema),
@@ -134,7 +134,7 @@ def _mapping(schema: Schema) -> Any:
     return MappingSchema(tables, dialect="sqlite")
 
 
-def _without_legacy_strings(query: str, schema: Schema) -> str:
+def without_legacy_strings(query: str, schema: Schema) -> str:
     """The query with each `"text"` that names nothing written as the string SQLite takes it for."""
     known = schema.columns | schema.columns_of.keys() | read(query).declared.keys()
     pieces, end = [], 0

@@ -23,7 +23,7 @@ class EngineFailed(RuntimeError):
     """The engine's process cannot be started, or the engine itself has a mistake."""
 
 
-class Stopped(Exception):  # noqa: N818 - a query's outcome, not a mistake
+class Stopped(Exception):
     """The query ran past its time, or took the process down."""
 
 

@@ -50,9 +50,11 @@ def specialize(grammar: Grammar, rule: str, arguments: dict[str, Any]) -> Gramma
     Raises:
         UsageError: E0802, `schema` is not a SQLite database, or names no tables.
     """
+    from smcdsl.potentials._sql_dialects import dialect_of
     from smcdsl.potentials._sql_grammar import bind, schema_argument
 
-    return bind(grammar, schema_argument(arguments.get("schema")), str(arguments.get("start") or rule))
+    dialect = dialect_of(arguments.get("dialect", "sqlite"))
+    return bind(grammar, dialect, schema_argument(arguments.get("schema")), str(arguments.get("start") or rule))
 
 
 def ddl(db: Sqlite) -> str:
@@ -60,6 +62,17 @@ def ddl(db: Sqlite) -> str:
     from smcdsl.potentials._sql_database import database
 
     return database(db).schema.ddl()
+
+
+def translate(q: str, source: str, target: str) -> str:
+    """`q` of dialect `source` in dialect `target` (`sqlite`, `postgres`, `mysql` or `ansi`), by sqlglot.
+
+    Raises:
+        ValueError: sqlglot cannot read `q`, or a dialect is none of these.
+    """
+    from smcdsl.potentials._sql_translation import translated
+
+    return translated(q, source, target)
 
 
 @potential(prefix="closed", cost="20us", prefix_form="_known_column_so_far")
