@@ -18,6 +18,7 @@ from smcdsl.potentials._sql_limits import (
     COMPILE_HEAP_BYTES,
     DEADLINE_SECONDS,
     FAILURES,
+    PROCESS_BYTES,
     harden,
     limit_heap,
     message,
@@ -30,7 +31,7 @@ from smcdsl.potentials._sql_worker import open_file
 from smcdsl.errors import Diagnostic, UsageError
 
 _MAX_OPEN = 16
-_engine = Engine("smcdsl.potentials._sql_worker", DEADLINE_SECONDS + 1)
+_engine = Engine("smcdsl.potentials._sql_worker", DEADLINE_SECONDS + 1, PROCESS_BYTES)
 
 
 class Database:
@@ -38,7 +39,7 @@ class Database:
 
     def __init__(self, path: str, version: tuple[int, int]) -> None:
         """Open `path`. Raises UsageError (E0802) where there is no SQLite database."""
-        self._file = (os.path.abspath(path), version)
+        self.file = (os.path.abspath(path), version)
         self.schema = _read_schema(path)
         self._copy = _empty_copy(self.schema)
         harden(self._copy)
@@ -60,7 +61,7 @@ class Database:
 
     def _execute(self, query: str, keep_rows: bool) -> Outcome:
         try:
-            return Outcome(*_engine.call(*self._file, query, keep_rows))
+            return Outcome(*_engine.call(*self.file, query, keep_rows))
         except Stopped as stopped:
             return Outcome(str(stopped))
 

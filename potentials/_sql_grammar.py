@@ -136,7 +136,10 @@ def _bind_names(grammar: Grammar, dialect: Dialect, schema: Schema) -> Grammar:
     rules = dict(grammar.rules)
     rules |= _declared_copy(rules)
     texts = {text_of(terminal): name for name, terminal in grammar.terminals.items()}
-    rules |= _parse_rules(_RULES if dialect.is_sqlite else _standard(_RULES), texts)
+    own = _RULES if dialect.is_sqlite else _standard(_RULES)
+    if "LATERAL" in texts:
+        own = own.replace("subquery alias", "subquery alias | LATERAL subquery alias")
+    rules |= _parse_rules(own, texts)
     rules |= _naming_rules(naming, set() if dialect.is_sqlite else set(texts.values()))
     if not dialect.is_sqlite:
         return replace(grammar, rules=rules, terminals=terminals)

@@ -13,7 +13,7 @@ MAX_INSTRUCTIONS = 20_000_000
 DEADLINE_SECONDS = 2.0
 MAX_ROWS = 100_000
 MAX_RESULT_BYTES = 64_000_000
-COMPILE_HEAP_BYTES = 96 * 1024 * 1024
+COMPILE_HEAP_BYTES = 64 * 1024 * 1024
 """Most memory SQLite may use in this process once a database has been opened here (`PRAGMA hard_heap_limit`)."""
 RUN_HEAP_BYTES = 256 * 1024 * 1024
 """The same in the process that runs queries."""

@@ -11,7 +11,7 @@ import os
 import threading
 from typing import Any
 
-from smcdsl.potentials._sql_limits import PROCESS_BYTES, STOPPED
+from smcdsl.potentials._sql_limits import STOPPED
 
 from smcdsl.program.types import PythonLocation
 from smcdsl.workers import ProcessPool
@@ -33,17 +33,24 @@ class Engine:
     Args:
         module: the module that has the function, and `ready`, which answers anything.
         seconds: the longest a call may take; then the process is killed.
+        memory_bytes: the most address space of the process.
     """
 
-    def __init__(self, module: str, seconds: float) -> None:
+    def __init__(self, module: str, seconds: float, memory_bytes: int) -> None:
         self._module = module
         self._seconds = seconds
+        self._memory_bytes = memory_bytes
         self._lock = threading.Lock()
         self._pool: ProcessPool | None = None
         self._owner = 0
+        self.generation = 0
+        """Grows whenever a process may have been replaced, so that what it was told before is forgotten."""
 
-    def call(self, *arguments: Any) -> Any:
+    def call(self, *arguments: Any, seconds: float | None = None) -> Any:
         """What the function returns.
+
+        Args:
+            seconds: the limit of this call, if it is another.
 
         Raises:
             Stopped: the call took too long, or the process died of it, twice.
@@ -51,12 +58,13 @@ class Engine:
         """
         with self._lock:
             try:
-                outcome = self._running().call_all([arguments], self._seconds)[0]
+                outcome = self._running().call_all([arguments], seconds or self._seconds)[0]
             except BaseException:  # such as Ctrl-C: an answer to this call must not meet the next one
                 self.close()
                 raise
             if outcome.kind == "value":
                 return outcome.value
+            self.generation += 1
             if outcome.kind == "timeout":
                 raise Stopped(STOPPED)
             if not outcome.file and self._answers():
@@ -72,13 +80,14 @@ class Engine:
     def _running(self) -> ProcessPool:
         if self._pool is None or self._owner != os.getpid():  # a fork must not use its parent's pipes
             location = PythonLocation("run", module=self._module)
-            self._pool, self._owner = ProcessPool(location, "run", 1, memory_bytes=PROCESS_BYTES), os.getpid()
+            self._pool, self._owner = ProcessPool(location, "run", 1, self._memory_bytes), os.getpid()
+            self.generation += 1
             atexit.register(self.close)
         return self._pool
 
     def _answers(self) -> bool:
         """Whether a process takes calls at all, so that it is the last call that killed one."""
-        probe = ProcessPool(PythonLocation("ready", module=__name__), "ready", 1, memory_bytes=PROCESS_BYTES)
+        probe = ProcessPool(PythonLocation("ready", module=__name__), "ready", 1, self._memory_bytes)
         try:
             return probe.call_all([()], None)[0].kind == "value"
         finally:
