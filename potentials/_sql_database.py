@@ -16,8 +16,8 @@ from contextlib import closing
 
 from smcdsl.potentials._sql_limits import (
     COMPILE_HEAP_BYTES,
-    DEADLINE_SECONDS,
     FAILURES,
+    KILL_SECONDS,
     PROCESS_BYTES,
     harden,
     limit_heap,
@@ -31,7 +31,7 @@ from smcdsl.potentials._sql_worker import open_file
 from smcdsl.errors import Diagnostic, UsageError
 
 _MAX_OPEN = 16
-_engine = Engine("smcdsl.potentials._sql_worker", DEADLINE_SECONDS + 1, PROCESS_BYTES)
+_engine = Engine("smcdsl.potentials._sql_worker", KILL_SECONDS, PROCESS_BYTES)
 
 
 class Database:

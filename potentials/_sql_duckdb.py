@@ -8,7 +8,7 @@ from __future__ import annotations
 from functools import lru_cache
 from importlib.util import find_spec
 
-from smcdsl.potentials._sql_limits import DEADLINE_SECONDS
+from smcdsl.potentials._sql_limits import KILL_SECONDS
 from smcdsl.potentials._sql_outcomes import Outcome, Outcomes
 from smcdsl.potentials._sql_processes import Engine, EngineFailed, Stopped
 
@@ -18,8 +18,7 @@ _PROCESS_BYTES = 2_000_000_000
 """Most address space of the process; the libraries alone take more than one gigabyte of it."""
 _OPENING_SECONDS = 120.0
 """The most time to read a file into DuckDB; beyond it no query of the file has an outcome."""
-# DuckDB is interrupted at the deadline, then killed.
-_engine = Engine("smcdsl.potentials._sql_duckdb_worker", DEADLINE_SECONDS + 1, _PROCESS_BYTES)
+_engine = Engine("smcdsl.potentials._sql_duckdb_worker", KILL_SECONDS, _PROCESS_BYTES)
 
 
 class DuckDatabase:

@@ -12,14 +12,16 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from collections import OrderedDict
 from contextlib import closing
-from datetime import date, datetime, time
+from datetime import date, datetime
+from datetime import time as time_of_day
 from decimal import Decimal
 from typing import Any
 
 from smcdsl.potentials._sql_grouping import with_dependent_columns
-from smcdsl.potentials._sql_limits import DEADLINE_SECONDS, MAX_RESULT_BYTES, MAX_ROWS, STOPPED
+from smcdsl.potentials._sql_limits import CPU_SECONDS, MAX_RESULT_BYTES, MAX_ROWS, STOPPED
 from smcdsl.potentials._sql_outcomes import Kinds, Outcome, size_of
 from smcdsl.potentials._sql_processes import confine
 from smcdsl.potentials._sql_schema import Schema, Table, fold, quoted, read_schema
@@ -94,6 +96,7 @@ def run(
         if len(_opened) > _MAX_OPEN:
             _opened.popitem(last=False)[1].close()
     if query is None:
+        _compiled(opened, "SELECT 1", dialect)  # what is imported late is here before any query is timed
         return tuple(Outcome(None))
     try:
         translated = _compiled(opened, query, dialect)
@@ -154,8 +157,8 @@ def _checked(tree: Any, schema: Schema) -> Any:
 
 
 def _rows(connection: Any, text: str, keep_rows: bool) -> Outcome:
-    stop = threading.Timer(DEADLINE_SECONDS, connection.interrupt)
-    stop.start()
+    done = threading.Event()
+    threading.Thread(target=_interrupt, args=(connection, done), daemon=True).start()
     kept: list[tuple[Any, ...]] = []
     num_rows = size = 0
     try:
@@ -174,8 +177,17 @@ def _rows(connection: Any, text: str, keep_rows: bool) -> Outcome:
         if batch and keep_rows:
             return Outcome(f"the result has more than {MAX_ROWS:,} rows")
     finally:
-        stop.cancel()
+        done.set()
     return Outcome(None, min(num_rows, MAX_ROWS), tuple(kept), kinds.words())
+
+
+def _interrupt(connection: Any, done: threading.Event) -> None:
+    """Stop a query that has had its processor time."""
+    deadline = time.process_time() + CPU_SECONDS
+    while not done.wait(0.05):
+        if time.process_time() > deadline:
+            connection.interrupt()
+            return
 
 
 def _plain(value: Any) -> Any:
@@ -186,7 +198,7 @@ def _plain(value: Any) -> Any:
         return value
     if isinstance(value, Decimal):
         return float(value)
-    if isinstance(value, date | datetime | time):
+    if isinstance(value, date | datetime | time_of_day):
         return value.isoformat(" ") if isinstance(value, datetime) else value.isoformat()
     return str(value)
 

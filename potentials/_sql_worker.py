@@ -2,7 +2,7 @@
 
 The file is opened read-only and immutable: no journal, no lock, no write-ahead log is touched. The instruction limit,
 not the clock, is what normally stops a runaway query, so that the same query fails on every machine; behind it stand
-a deadline, then the death of the process.
+a limit of processor time, then the death of the process.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections import OrderedDict
 from pathlib import Path
 
 from smcdsl.potentials._sql_limits import (
-    DEADLINE_SECONDS,
+    CPU_SECONDS,
     FAILURES,
     MAX_INSTRUCTIONS,
     MAX_RESULT_BYTES,
@@ -88,12 +88,12 @@ def _run(connection: sqlite3.Connection, query: str, keep_rows: bool) -> Outcome
 
 
 class _Fuel:
-    """A progress handler that stops a query after MAX_INSTRUCTIONS or DEADLINE_SECONDS."""
+    """A progress handler that stops a query after MAX_INSTRUCTIONS or CPU_SECONDS."""
 
     def __init__(self) -> None:
         self.ticks = 0
-        self.deadline = time.monotonic() + DEADLINE_SECONDS
+        self.deadline = time.process_time() + CPU_SECONDS
 
     def __call__(self) -> bool:
         self.ticks += 1
-        return self.ticks * _INSTRUCTIONS_A_TICK > MAX_INSTRUCTIONS or time.monotonic() > self.deadline
+        return self.ticks * _INSTRUCTIONS_A_TICK > MAX_INSTRUCTIONS or time.process_time() > self.deadline

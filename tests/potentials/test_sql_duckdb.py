@@ -162,7 +162,7 @@ def check_prefixes(marked: str, path: str) -> None:
 
 
 UNHURRIED = settings(
-    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
+    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
 )
 
 
@@ -173,7 +173,7 @@ def test_no_prefix_of_a_right_query_is_rejected(concerts, marked):
 
 
 @pytest.mark.long
-@settings(UNHURRIED, max_examples=3_000)
+@settings(UNHURRIED, max_examples=1_000)
 @given(marked=queries())
 def test_no_prefix_of_a_right_query_is_rejected_in_thousands(concerts, marked):
     check_prefixes(marked, concerts)
