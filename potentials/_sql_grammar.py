@@ -25,8 +25,9 @@ from dataclasses import fields, replace
 from string import ascii_letters
 from typing import Any
 
-from smcdsl.potentials._sql_functions import COLLATIONS, FUNCTIONS, TYPES
-from smcdsl.potentials._sql_schema import RESERVED, Schema, fold, is_bare, quoted
+from smcdsl.potentials._sql_dialects import Dialect
+from smcdsl.potentials._sql_notation import Reader, text_of
+from smcdsl.potentials._sql_schema import Schema, fold, is_bare, quoted
 
 from smcdsl.errors import Diagnostic, UsageError
 from smcdsl.program.grammar import (
@@ -48,7 +49,6 @@ _CLAUSES = frozenset(
     """select_clause from_clause where_clause group_clause having_clause window_clause order_clause limit_clause
     plain_select declaring_select plain_from declaring_from""".split()
 )
-_QUOTED = ("DOUBLE_QUOTED", "BRACKETED", "BACKTICKED")
 _BINDING = frozenset({"column_name", "table_name", "qualifier"})
 
 # `?` is optional; capitals and signs are the file's terminals, by their text.
@@ -81,58 +81,100 @@ declaring_join: declaring_source | plain_join join_operator declaring_source joi
 plain_source: table | table AS short_name | table short_name | ( plain_join )
 declaring_source: table AS long_name | table AS STRING | table long_name | subquery alias?
     | ( declaring_join ) alias? | ( plain_join ) alias
-alias: AS any_name | AS STRING | any_name
+alias: AS any_name | AS STRING | bare_alias
 alias_name: any_name
 """
 
 
-def bind(grammar: Grammar, schema: Schema | None, start: str) -> Grammar:
-    """The file's grammar with SQLite's reserved words, sites of `clause` and, given a schema, its names.
+def bind(grammar: Grammar, dialect: Dialect, schema: Schema | None, start: str) -> Grammar:
+    """The file's grammar in a dialect, with its reserved words, sites of `clause` and, given a schema, its names.
 
     Raises:
         ValueError: no rule `start`.
         UsageError: E0802, a schema without tables.
     """
-    if start not in grammar.rules:
+    bound = _without_unreachable(_in_dialect(grammar, dialect))
+    if start not in bound.rules:
         raise ValueError(f"the grammar `sql.select` has no rule `{start}`")
-    bound = replace(grammar, start=start) if schema is None else _bind_names(replace(grammar, start=start), schema)
+    bound = replace(bound, start=start)
+    if schema is not None:
+        bound = _bind_names(bound, dialect, schema)
     bound = _without_unreachable(bound)
     boundary_of = _boundary_of(bound)
     boundaries = tuple(name for name in BOUNDARIES if name in bound.rules or name in boundary_of.values())
     terminals = {
         name: replace(terminal, definition=_ascii_cased(terminal.definition))
-        for name, terminal in _with_dead_ends(bound.terminals).items()
+        for name, terminal in _with_dead_ends(bound.terminals, dialect.reserved).items()
     }
     return replace(bound, terminals=terminals, boundaries=boundaries, boundary_of=boundary_of)
 
 
-def _bind_names(grammar: Grammar, schema: Schema) -> Grammar:
+def _in_dialect(grammar: Grammar, dialect: Dialect) -> Grammar:
+    """The grammar with the dialect's rules and terminals in place of the file's."""
+    if dialect.is_sqlite:
+        return grammar
+    reader = Reader(dict(grammar.terminals))
+    rules = dict(grammar.rules) | reader.rules(dialect.rules)
+    terminals = reader.terminals
+    for name, regex in dialect.terminals:
+        order = terminals[name].order if name in terminals else len(terminals)
+        terminals[name] = Terminal(name, Pattern(regex), order=order)
+    for rule, words in (("function_name", dialect.functions), ("type_word", dialect.types)):
+        reserved = [word.upper() for word in words if word in dialect.reserved]
+        extra = reader.rules(f"{rule}: {' | '.join(f'{chr(34)}{word}{chr(34)}' for word in reserved)}")[rule]
+        rules[rule] = Alternatives((rules[rule], extra))
+    return replace(grammar, rules=rules, terminals=terminals)
+
+
+def _bind_names(grammar: Grammar, dialect: Dialect, schema: Schema) -> Grammar:
     if not schema.tables:
         raise UsageError(
             Diagnostic("E0802", "the schema of `sql.select` has no tables", help="give the database in question")
         )
-    roles = _roles(schema)
-    terminals, naming = _name_terminals(grammar, roles)
+    roles = _roles(schema, dialect)
+    terminals, naming = _name_terminals(grammar, dialect, roles)
     rules = dict(grammar.rules)
     rules |= _declared_copy(rules)
-    texts = {_text(terminal): name for name, terminal in grammar.terminals.items()}
-    rules |= _parse_rules(_RULES, texts)
-    rules |= _naming_rules(naming)
+    texts = {text_of(terminal): name for name, terminal in grammar.terminals.items()}
+    own = _RULES if dialect.is_sqlite else _standard(_RULES)
+    if "LATERAL" in texts:
+        own = own.replace("subquery alias", "subquery alias | LATERAL subquery alias")
+    rules |= _parse_rules(own, texts)
+    rules |= _naming_rules(naming, set() if dialect.is_sqlite else set(texts.values()))
+    if not dialect.is_sqlite:
+        return replace(grammar, rules=rules, terminals=terminals)
     # SQLite reads a name in double quotes that is no column as a string; much SQL in the wild relies on it.
     strings = [name for name in naming["q"] if name not in naming["c"]]
     rules["literal"] = Alternatives((rules["literal"], *map(_reference, strings)))
     return replace(grammar, rules=rules, terminals=terminals)
 
 
-def _roles(schema: Schema) -> dict[str, set[str]]:
+def _standard(rules: str) -> str:
+    """The rules for a dialect where a join without a condition says so, a subquery in FROM has an alias, none of the
+
+    sources is in parentheses, and no string is a name.
+    """
+    rules = re.sub(
+        r"(\w+) join_operator (\w+) (join_constraint\w*)\?",
+        r"\1 free_operator \2 | \1 join_operator \2 \3",
+        rules,
+    )
+    rules = rules.replace("subquery alias?", "subquery alias").replace(" | ( plain_join ) alias", "")
+    rules = rules.replace("\n    | ( declaring_join ) alias?", "").replace(" | ( plain_join )", "")
+    return re.sub(r" \| (table )?AS STRING", "", rules)
+
+
+def _roles(schema: Schema, dialect: Dialect) -> dict[str, set[str]]:
     """Folded word -> the roles it can play, each a letter: Column, Table, Function, tYpe, collatioN."""
     roles: dict[str, set[str]] = {}
+    columns = [column.name for table in schema.tables for column in table.columns]
+    columns += ["rowid"] if dialect.is_sqlite else []
     listed = (
-        ("c", [column.name for table in schema.tables for column in table.columns] + ["rowid"]),
+        ("c", columns),
         ("t", [table.name for table in schema.tables]),
-        ("f", FUNCTIONS),
-        ("y", TYPES),
-        ("n", COLLATIONS),
+        ("f", dialect.functions),
+        ("y", dialect.types),
+        ("n", dialect.collations),
     )
     for role, names in listed:
         for name in names:
@@ -141,60 +183,69 @@ def _roles(schema: Schema) -> dict[str, set[str]]:
 
 
 def _name_terminals(
-    grammar: Grammar, roles: Mapping[str, set[str]]
+    grammar: Grammar, dialect: Dialect, roles: Mapping[str, set[str]]
 ) -> tuple[dict[str, Terminal], dict[str, list[str]]]:
     """All terminals of the bound grammar, and role -> terminals whose words have it.
 
     Three roles are of spellings, not of words: `s` may be used as an alias before it is declared, `l` may not,
     `q` is in double quotes.
     """
-    keywords = {_text(t): t.name for t in grammar.terminals.values() if _text(t).isalpha()}
+    keywords = {text_of(t): t.name for t in grammar.terminals.values() if t.is_keyword}
+    quoted_names = [name for name, _ in dialect.quotes]
     words: dict[str, list[GrammarExpression]] = {}
     naming: dict[str, list[str]] = {role: [] for role in "ctfynslq"}
     for word in sorted(roles):
-        bare = is_bare(word)
-        for spelling, kinds in _spellings(word, roles[word], bare and word.upper() not in keywords):
+        bare = is_bare(word, dialect.reserved)
+        is_keyword = word.upper() in keywords
+        for spelling, kinds in _spellings(word, roles[word], bare and not is_keyword, dialect):
             words.setdefault(f"NAME_{''.join(sorted(kinds)).upper()}", []).append(
                 LiteralText(spelling, ignore_case=True)
             )
-        if bare and word.upper() in keywords:
-            for role in roles[word] | {"l"}:
+        if is_keyword:
+            for role in roles[word] | {"l"} if bare else roles[word] & _UNRESERVED:
                 naming[role].append(keywords[word.upper()])
     classes = [Terminal(name, Alternatives(tuple(spellings))) for name, spellings in words.items()]
     for terminal in classes:
         for role in terminal.name.removeprefix("NAME_").lower():
             naming[role].append(terminal.name)
     naming["s"].append("SHORT_NAME")
-    naming["l"] += ["NAME", *_QUOTED]
-    naming["q"].append("DOUBLE_QUOTED")
+    naming["l"] += ["NAME", *quoted_names]
+    if "DOUBLE_QUOTED" in quoted_names:
+        naming["q"].append("DOUBLE_QUOTED")
     short = Terminal("SHORT_NAME", Pattern(_SHORT))
-    return _ordered(grammar.terminals, classes, short), naming
+    return _ordered(grammar.terminals, classes, short, quoted_names), naming
 
 
 _SHORT = "[A-Za-z]{1,3}[0-9]{0,2}"
+_UNRESERVED = frozenset("fyn")
+"""Roles that a reserved word may have all the same, since their place tells."""
 
 
-def _spellings(word: str, roles: set[str], bare: bool) -> Iterator[tuple[str, set[str]]]:
+def _spellings(word: str, roles: set[str], bare: bool, dialect: Dialect) -> Iterator[tuple[str, set[str]]]:
     """How a query may write `word`, each with its roles and `s` or `l`; `q` marks double quotes."""
     if bare:
         yield word, roles | {"s" if re.fullmatch(_SHORT, word) else "l"}
     if named := roles & {"c", "t"}:
-        yield quoted(word), named | {"l", "q"}
-        if "]" not in word:
+        marks = dict(dialect.quotes).values()
+        if '"' in marks:
+            yield quoted(word), named | {"l", "q"}
+        if "[" in marks and "]" not in word:
             yield f"[{word}]", named | {"l"}
-        if "`" not in word:
+        if "`" in marks and "`" not in word:
             yield f"`{word}`", named | {"l"}
 
 
-def _ordered(old: Mapping[str, Terminal], classes: list[Terminal], short: Terminal) -> dict[str, Terminal]:
+def _ordered(
+    old: Mapping[str, Terminal], classes: list[Terminal], short: Terminal, quoted_names: list[str]
+) -> dict[str, Terminal]:
     """Keywords before words of the schema before what any name matches: the order of ties."""
-    general = ("NAME", *_QUOTED)
+    general = ("NAME", *quoted_names)
     ranked = sorted((t for t in old.values() if t.name not in general), key=lambda t: t.order)
     ranked += [*classes, short, *(old[name] for name in general)]
     return {terminal.name: replace(terminal, order=order) for order, terminal in enumerate(ranked)}
 
 
-def _naming_rules(naming: Mapping[str, list[str]]) -> dict[str, GrammarExpression]:
+def _naming_rules(naming: Mapping[str, list[str]], only_after_as: set[str]) -> dict[str, GrammarExpression]:
     everything = list(dict.fromkeys([*naming["s"], *naming["l"]]))
     columns = [name for name in everything if name in naming["c"] or name not in naming["q"]]
     lists = {
@@ -203,10 +254,11 @@ def _naming_rules(naming: Mapping[str, list[str]]) -> dict[str, GrammarExpressio
         "qualifier": list(dict.fromkeys(naming["t"] + naming["s"])),
         "function_name": naming["f"],
         "type_word": naming["y"],
-        "collation": naming["n"],
+        "collation": naming["n"] or naming["q"] or naming["l"],
         "short_name": naming["s"],
         "long_name": naming["l"],
         "any_name": everything,
+        "bare_alias": [name for name in everything if name not in only_after_as],
         "cte_name": everything,
         "window_name": everything,
         "column_name__declared": columns,
@@ -269,12 +321,6 @@ def _reference(name: str) -> Reference:
     return Reference((name,))
 
 
-def _text(terminal: Terminal) -> str:
-    """The text of a literal terminal, keywords in capitals; empty for a pattern."""
-    definition = terminal.definition
-    return definition.text.upper() if isinstance(definition, LiteralText) else ""
-
-
 def _without_unreachable(grammar: Grammar) -> Grammar:
     reached: set[str] = set()
     waiting = [grammar.start]
@@ -290,12 +336,12 @@ def _without_unreachable(grammar: Grammar) -> Grammar:
     return replace(grammar, rules=rules, terminals=terminals)
 
 
-def _with_dead_ends(terminals: Mapping[str, Terminal]) -> dict[str, Terminal]:
-    """Add what SQLite's lexer takes and no query can hold: other reserved words, names that begin as numbers."""
-    used = {_text(terminal) for terminal in terminals.values()}
+def _with_dead_ends(terminals: Mapping[str, Terminal], reserved_words: Iterable[str]) -> dict[str, Terminal]:
+    """Add what the dialect's lexer takes and no query can hold: other reserved words, names that begin as numbers."""
+    used = {text_of(terminal) for terminal in terminals.values()} | _words_of(terminals)
     # LEFT, LIKE and their kin are in the grammar; the rest of these may be names in places.
     lenient = {"INDEXED", "RAISE"}
-    words = sorted({word.upper() for word in RESERVED} - used - lenient)
+    words = sorted({word.upper() for word in reserved_words} - used - lenient)
     reserved = Terminal(
         "RESERVED",
         Alternatives(tuple(LiteralText(word, ignore_case=True) for word in words)),
@@ -304,6 +350,15 @@ def _with_dead_ends(terminals: Mapping[str, Terminal]) -> dict[str, Terminal]:
     )
     malformed = Terminal("MALFORMED_NUMBER", Pattern(_MALFORMED), order=len(terminals) + 1)
     return {**terminals, "RESERVED": reserved, "MALFORMED_NUMBER": malformed}
+
+
+def _words_of(terminals: Mapping[str, Terminal]) -> set[str]:
+    """Words of the schema's terminals, in capitals: a reserved word among them is a function or a type."""
+    found = set()
+    for terminal in terminals.values():
+        items = terminal.definition.items if isinstance(terminal.definition, Alternatives) else ()
+        found |= {item.text.upper() for item in items if isinstance(item, LiteralText)}
+    return found
 
 
 _MALFORMED = r"([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?[A-Za-z_$\u0080-\U0010ffff][A-Za-z0-9_$\u0080-\U0010ffff]*"

@@ -27,7 +27,7 @@ def ungrouped_column(query: str, schema: Schema) -> str | None:
     from sqlglot.optimizer.scope import traverse_scope
 
     try:
-        tree = parse_one(_without_legacy_strings(query, schema), dialect="sqlite")
+        tree = parse_one(without_legacy_strings(query, schema), dialect="sqlite")
         tree = qualify(
             tree,
             schema=_mapping(schema),
@@ -44,6 +44,43 @@ def ungrouped_column(query: str, schema: Schema) -> str | None:
         if isinstance(select, exp.Select) and (found := _ungrouped(select, scope.sources, schema)) is not None:
             return found
     return None
+
+
+def with_dependent_columns(tree: Any, schema: Schema, dialect: str) -> Any | None:
+    """The tree with ANY_VALUE around the columns that the primary key of their table fixes in a group.
+
+    As PostgreSQL has it: a key counts only if GROUP BY names its columns. None where nothing is to be done.
+    """
+    from sqlglot import exp
+    from sqlglot.errors import SqlglotError
+    from sqlglot.optimizer.qualify import qualify
+    from sqlglot.optimizer.scope import traverse_scope
+
+    try:
+        tree = qualify(
+            tree.copy(),
+            schema=_mapping(schema),
+            dialect="" if dialect == "ansi" else dialect,
+            validate_qualify_columns=False,
+            quote_identifiers=False,
+            identify=False,
+        )
+        scopes = traverse_scope(tree)
+    except (SqlglotError, RecursionError):
+        return None
+    changed = False
+    for scope in scopes:
+        select = scope.expression
+        group = select.args.get("group") if isinstance(select, exp.Select) else None
+        if group is None:
+            continue
+        keys = {key.sql("sqlite") for key in group.expressions}
+        whole = {alias for alias, source in scope.sources.items() if _key_of(alias, source, schema) <= keys}
+        shown = [*select.expressions, *filter(None, (select.args.get("having"), select.args.get("order")))]
+        for column in [column for part in shown for column in _bare_columns(part, keys) if column.table in whole]:
+            column.replace(exp.AnyValue(this=column.copy()))
+            changed = True
+    return tree if changed else None
 
 
 def _ungrouped(select: Any, sources: dict[str, Any], schema: Schema) -> str | None:
@@ -134,7 +171,7 @@ def _mapping(schema: Schema) -> Any:
     return MappingSchema(tables, dialect="sqlite")
 
 
-def _without_legacy_strings(query: str, schema: Schema) -> str:
+def without_legacy_strings(query: str, schema: Schema) -> str:
     """The query with each `"text"` that names nothing written as the string SQLite takes it for."""
     known = schema.columns | schema.columns_of.keys() | read(query).declared.keys()
     pieces, end = [], 0

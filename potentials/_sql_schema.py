@@ -22,9 +22,9 @@ RESERVED = frozenset(
 _BARE = re.compile(r"[A-Za-z_\u0080-\U0010ffff][A-Za-z0-9_$\u0080-\U0010ffff]*")
 
 
-def is_bare(name: str) -> bool:
-    """Whether SQLite reads `name` as itself without quotes, wherever a name may stand."""
-    return _BARE.fullmatch(name) is not None and name.lower() not in RESERVED
+def is_bare(name: str, reserved: frozenset[str] = RESERVED) -> bool:
+    """Whether `name` is read as itself without quotes, wherever a name may stand; by default, in SQLite."""
+    return _BARE.fullmatch(name) is not None and name.lower() not in reserved
 
 
 def spelled(name: str) -> str:

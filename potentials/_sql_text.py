@@ -110,12 +110,14 @@ class Reading:
 
 @dataclass(frozen=True)
 class Completion:
-    """A query to compile in place of a prefix, and which of SQLite's complaints the rest of the text may mend."""
+    """A query to compile in place of a prefix, and which of an engine's complaints the rest of the text may mend."""
 
     query: str
     columns_may_come: bool
     widths_may_change: bool
     calls_may_change: bool
+    types_may_change: bool
+    grouping_may_change: bool
 
 
 def lexemes_of(text: str) -> Iterator[Lexeme]:
@@ -261,10 +263,10 @@ def completion(text: str) -> Completion | None:
     if first_cut.upper in ("AND", "OR") and reading.frame.clause == "FROM":
         return None
     kept = text[: first_cut.start]
-    return _close(kept, read(kept).frame)
+    return _close(kept, read(kept).frame, is_condition=first_cut.upper in ("AND", "OR"))
 
 
-def _close(text: str, innermost: Frame) -> Completion | None:
+def _close(text: str, innermost: Frame, is_condition: bool = False) -> Completion | None:
     """Close frames outwards from `innermost` as far as they can be judged."""
     unit, closing, columns_may_come, widths_may_change = innermost, "", False, False
     while not unit.is_query:
@@ -274,6 +276,8 @@ def _close(text: str, innermost: Frame) -> Completion | None:
     if unit.clause not in _FROM_KNOWN or (closing and unit.clause == "FROM"):
         return None
     calls_may_change = bool(closing)
+    grouping_may_change = unit.clause in _BEFORE_GROUP or (unit.clause == "GROUP" and (is_condition or bool(closing)))
+    types_may_change = calls_may_change
     while unit.parent is not None:
         around, between = unit.parent, 0
         while not around.is_query and around.parent is not None:
@@ -287,15 +291,20 @@ def _close(text: str, innermost: Frame) -> Completion | None:
         calls_may_change |= between > 0
         widths_may_change |= between > 0 or unit.before not in _OPERATORS
         unit, closing = around, closing + ")" * (between + 1)
+        types_may_change = True  # (SELECT name ...) may become (SELECT name ...)::int
+        grouping_may_change |= unit.clause in _BEFORE_GROUP or unit.clause == "GROUP"
     query = _under_ctes(text[unit.start :] + closing, text, unit)
     if query is None:
         return None
     # SQLite counts columns last, and not at all in a column of a subquery that nothing uses.
     widths_may_change |= calls_may_change or unit.parent is not None
-    return Completion(query, columns_may_come, widths_may_change, calls_may_change)
+    return Completion(
+        query, columns_may_come, widths_may_change, calls_may_change, types_may_change, grouping_may_change
+    )
 
 
 _FROM_KNOWN = _CLAUSES | {"FROM"}
+_BEFORE_GROUP = frozenset({"SELECT", "FROM", "WHERE"})
 
 
 def _is_source(frame: Frame) -> bool:
@@ -317,6 +326,37 @@ def _under_ctes(query: str, text: str, unit: Frame) -> str | None:
             query = f"{text[outer.with_start : outer.with_end]} SELECT * FROM ({query})"
         outer = outer.parent
     return query
+
+
+_STRINGS = {
+    "postgres": re.compile(
+        r"""(?P<other>'(?:[^']|'')*'|"(?:[^"]|"")*")|\b[eE]'(?P<inner>(?:[^'\\]|''|\\.)*)(?:'|\Z)""", re.S
+    ),
+    "mysql": re.compile(
+        r"""(?P<other>`(?:[^`]|``)*`)|'(?P<inner>(?:[^'\\]|''|\\.)*)(?:'|\Z)|"(?P<double>(?:[^"\\]|""|\\.)*)(?:"|\Z)""",
+        re.S,
+    ),
+}
+
+
+def with_plain_strings(text: str, dialect: str) -> str:
+    """The text with its strings in quotes that SQLite's lexemes know: backslashes and other quotes go.
+
+    What the strings say may change where they hold escapes, but not where they end.
+    """
+    pattern = _STRINGS.get(dialect)
+    return text if pattern is None else pattern.sub(_plain_string, text)
+
+
+def _plain_string(found: re.Match[str]) -> str:
+    parts = found.groupdict()
+    if parts["other"] is not None:
+        return found[0]
+    inner = parts["inner"]
+    if inner is None:
+        inner = parts["double"].replace('""', '"').replace("'", "''")
+    inner = re.sub(r"\\(.)", lambda escape: "''" if escape[1] == "'" else "_", inner, flags=re.S)
+    return f" '{inner}'" if found[0][0] in "eE" else f"'{inner}'"
 
 
 def strict(text: str) -> str:

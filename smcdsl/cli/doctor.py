@@ -49,6 +49,7 @@ def examine() -> Iterator[Finding]:
     for package, library in (("sqlglot", "sql"), ("rdkit", "smiles")):
         yield _package(package, f"needed by `import {library}`: pip install {package}")
     yield _sqlite()
+    yield _duckdb()
     yield _cache()
     yield from _embedded()
     yield from _devices()
@@ -71,6 +72,13 @@ def _sqlite() -> Finding:
     import sqlite3
 
     return Finding("ok", "SQLite", sqlite3.sqlite_version)
+
+
+def _duckdb() -> Finding:
+    if importlib.util.find_spec("duckdb") is None:
+        advice = "not installed; checks SQL of other dialects than SQLite's: pip install 'smcdsl[duckdb]'"
+        return Finding("note", "duckdb", advice)
+    return _package("duckdb", "")
 
 
 def _cache() -> Finding:
