@@ -20,6 +20,8 @@ _MODULES = frozenset(
 )
 """Those that do not depend on the machine."""
 _IMPORT = re.compile(r"^[ \t]*(?:import|from)[ \t]+(.*)", re.MULTILINE)
+_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]|[\ud800-\udfff]")
+"""Half a character: Monty's strings are Unicode without them."""
 _UNKNOWN = (
     "NotImplementedError",
     "ImportError",
@@ -53,6 +55,8 @@ def monty_version() -> str:
 
 def suits(program: Program) -> bool:
     """Whether the program imports nothing that Monty lacks."""
+    if any(_SURROGATE.search(text) for text in (program.setup, program.code, *program.calls)):
+        return False
     for line in _IMPORT.findall(f"{program.setup}\n{program.code}"):
         names = re.findall(r"[\w.]+", re.sub(r"\s+import\b.*|\s+as\s+\w+", "", line))
         if not names or not {name.partition(".")[0] for name in names} <= _MODULES:

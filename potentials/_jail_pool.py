@@ -73,6 +73,7 @@ class JailServers:
                             retried.add(index)
                             waiting.append(index)
                         elif answer["end"] == "broken":
+                            self._discard(server)
                             raise JailError(f"the jail could not be closed: {answer['message']}")
                         else:
                             answers[index] = answer

@@ -36,7 +36,9 @@ def accepted(tokenizer: str, number: int, step: int) -> list[str]:
         early += refused is not None and refused < len(tokens)
         if refused is None:
             walked.append(f"{kind} at {place}: {verdict_of_ast(text)}")
-    print(f"{tokenizer}: {1 - len(walked) / number:.2%} of {number} mutants refused, {early} before the end; {dict(made)}")
+    print(
+        f"{tokenizer}: {1 - len(walked) / number:.2%} of {number} mutants refused, {early} before the end; {dict(made)}"
+    )
     print(*walked, sep="\n")
     return walked
 

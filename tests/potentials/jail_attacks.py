@@ -1,7 +1,7 @@
 """Programs that try to leave the jail, grouped by what they go for. Each leaves what it got.
 
-`loot` is what an attack read: it got out if a canary's word is in it. `escaped` is its own claim, for what leaves no trace
-outside. Everything else is judged outside, by the canaries. `<name>` stands for a canary's place.
+`loot` is what an attack read: it got out if a canary's word is in it. `escaped` is its own claim, for what leaves no
+trace outside. Everything else is judged outside, by the canaries. `<name>` stands for a canary's place.
 """
 
 from __future__ import annotations
@@ -26,7 +26,9 @@ class Attack:
         for name, place in places.items():
             body = body.replace(f"<{name}>", place)
         indented = "\n".join("    " + line for line in body.strip().splitlines())
-        code = f"loot = ''\nescaped = False\ntry:\n{indented}\nexcept BaseException as error:\n    failed = repr(error)\n"
+        code = (
+            f"loot = ''\nescaped = False\ntry:\n{indented}\nexcept BaseException as error:\n    failed = repr(error)\n"
+        )
         return Program("", code, ("str(loot)[:200000]", "bool(escaped)"))
 
 
@@ -546,7 +548,8 @@ escaped = libc.fanotify_init(0, 0) >= 0
 # module
 escaped = libc.syscall(<init_module>, b'', 0, b'') == 0
 # reboot and clock
-escaped = libc.syscall(<reboot>, 0xfee1dead, 672274793, 0, 0) == 0 or libc.clock_settime(0, (ctypes.c_long * 2)(1, 1)) == 0
+escaped = libc.syscall(<reboot>, 0xfee1dead, 672274793, 0, 0) == 0
+escaped = escaped or libc.clock_settime(0, (ctypes.c_long * 2)(1, 1)) == 0
 # name of the host
 escaped = libc.sethostname(b'x', 1) == 0
 # swap and quota

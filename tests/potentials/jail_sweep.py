@@ -2,7 +2,8 @@
 
     python -m tests.potentials.jail_sweep [--user] [--plain] [--without landlock,seccomp]
 
-`--user` gives up root first, `--plain` hides bubblewrap. With `--without` layers are left open, to see what attacks do then.
+`--user` gives up root first, `--plain` hides bubblewrap. With `--without` layers are left open, to see what attacks
+do then.
 """
 
 from __future__ import annotations
