@@ -81,8 +81,8 @@ def start(layers: Collection[str], hidden: Collection[str] = ()) -> subprocess.P
         "needed": _needed_paths(),
         "namespaces": "namespaces" in layers,
         "bubblewrap": bubblewrap() or "",
-        # Above those that systems give to people and containers' mappings seldom reach: nobody is tried next.
-        "uid": 61184 + os.getpid() % 4000,
+        # Between the ids that systemd knows uses for (systemd.io/UIDS-GIDS); nobody is tried next.
+        "uid": 60600 + os.getpid() % 500,
     }
     command = _command("_jail_launch", arguments)
     return subprocess.Popen(

@@ -27,7 +27,7 @@ class Limits:
 
     @property
     def wall_seconds(self) -> float:
-        """How long it may take by the clock: it may wait as long as it may compute."""
+        """How long it may take by the clock; longer only while it computes on a busy machine."""
         return 2 * self.seconds
 
 

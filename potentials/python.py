@@ -15,7 +15,7 @@ Of code that continues a `setup`:
 | `no_error` | running it after `setup` raises nothing | so do its whole statements |
 | `pass_rate` | the share of cases whose call has the wanted value | |
 
-An exception, also SystemExit, running out of time (1 s of CPU, 2 s by the clock) or memory (512 MB beyond the
+An exception, also SystemExit, running out of time (1 s of CPU, 2 s of waiting) or memory (512 MB beyond the
 interpreter's), and ending the process are the program's failings: no, or 0. The jail's own failings raise. So does a
 `setup` that fails by itself, since no code could mend it. Programs read no files but the interpreter's and its
 packages, and write none; there is no network and no second thread or process. What they print goes nowhere.
