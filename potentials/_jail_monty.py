@@ -13,6 +13,7 @@ from typing import Any
 
 from smcdsl.potentials._jail_probes import CONTROLS, Probe, SelfTest
 from smcdsl.potentials._jail_report import Failure, Limits, Program, Report
+from smcdsl.potentials._python_cut import mistake
 
 _MODULES = frozenset(
     "base64 binascii bisect collections copy dataclasses datetime decimal functools hashlib itertools json math "
@@ -92,7 +93,7 @@ class MontyRunner:
                 for index, call in enumerate(program.calls):
                     values[index] = plain(session.feed_run(call, print_callback=_drop))
         except (pydantic_monty.MontyError, TimeoutError) as error:
-            return _report(part, error, values) if final and part != "call" else None
+            return _report(program, part, error, values) if final and part != "call" else None
         except (TypeError, ValueError, RecursionError):
             # A value without a form in JSON here may have one in Python.
             return None
@@ -167,12 +168,13 @@ def _drop(stream: str, text: str) -> None:
     """What a program prints goes nowhere."""
 
 
-def _report(part: str, error: Exception, values: dict[int, Any]) -> Report | None:
+def _report(program: Program, part: str, error: Exception, values: dict[int, Any]) -> Report | None:
     """The program's exception, if Python would raise it too."""
     inner: Any = error.exception() if hasattr(error, "exception") else error
     name = type(inner).__name__
     if name in _UNKNOWN:
-        return None
+        wrong = mistake(program.code) if part == "code" else None
+        return Report("done", Failure("code", "SyntaxError", wrong, 0), values, True) if wrong else None
     if name == "TimeoutError" or not hasattr(error, "exception"):
         return Report("timeout", None, values, part != "setup")
     frames = error.traceback() if hasattr(error, "traceback") else []

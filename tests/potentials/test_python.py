@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from smcdsl.potentials import _jail, python
-from smcdsl.potentials._jail_report import Failure, read_report
+from smcdsl.potentials._jail_monty import MontyRunner
+from smcdsl.potentials._jail_report import Failure, Limits, Program, read_report
 from smcdsl.potentials._python_cases import same
 from smcdsl.potentials._python_cut import mistake, parsed, whole_statements
 
@@ -208,6 +209,31 @@ def test_what_monty_lacks_moves_to_the_jail():
     """`import numpy` is no error of the program."""
     pytest.importorskip("pydantic_monty")
     assert python.no_error("", ["import numpy as np\nx = np.zeros(3)"]) == [True]
+
+
+@pytest.mark.parametrize(
+    ("code", "verdict"),
+    [
+        ("x = 1", True),
+        ("x = y", False),
+        ("yield 3", False),
+        ("x = (", False),
+        ("while True: pass", False),
+        ("import numpy", None),
+        ("class A(int): pass", None),
+        ("[].no_such_method()", None),
+    ],
+)
+def test_monty_alone_says_no_only_where_python_would(code, verdict):
+    pytest.importorskip("pydantic_monty")
+    runner = MontyRunner()
+    try:
+        report = runner.run(Program("", code), Limits(), final=True)
+        unsure = runner.run(Program("", code), Limits(), final=False)
+    finally:
+        runner.close()
+    assert (None if report is None else report.ok) == verdict
+    assert (unsure is not None and unsure.ok) == (verdict is True)
 
 
 CUTS = [
