@@ -13,7 +13,7 @@ from smcdsl.engine import check, read_source
 EXAMPLES = Path(__file__).parents[1] / "examples"
 PROGRAMS = sorted(EXAMPLES.glob("*.smc"))
 
-NOT_YET = {"pandas_task": "python", "goal_inference": "pddl"}
+NOT_YET = {"goal_inference": "pddl"}
 """Programs of the language reference whose libraries are still to come."""
 
 
@@ -39,3 +39,24 @@ def test_text_to_sql_answers_a_question():
     assert result.best == "SELECT count(*) FROM product"
     assert result.target == "exact"
     assert result.posterior[result.best] > 0.9
+
+
+def test_pandas_task_writes_a_program_that_passes(tmp_path, monkeypatch):
+    """With the task alone as prompt: the embedded model has seen no others."""
+    jail = pytest.importorskip("smcdsl.potentials._jail")
+    try:
+        opened = jail.open_jail()
+    except jail.JailRefused as error:
+        pytest.skip(str(error))
+    text = (EXAMPLES / "pandas_task.smc").read_text()
+    prompt = text[text.index("  system ") : text.index("  assistant {")]
+    program = smcdsl.compile(text.replace(prompt, '  user "{{ task }}"\n').replace("tokens <= 400", "tokens <= 40"))
+    setup = tmp_path / "setup.py"
+    setup.write_text("numbers = [3, 1, 2]\n")
+    inputs = {
+        "task": "Sum the list numbers into result.",
+        "setup": str(setup),
+        "cases": [{"call": "result", "want": 6}],
+    }
+    result = program.run(**inputs, particles=4, timeout="600s")
+    assert opened.run_all([jail.Program(setup.read_text(), result.best, ("result",))])[0].values == {0: 6}
