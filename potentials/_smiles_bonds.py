@@ -206,6 +206,9 @@ class Reading:
 
     def _reserve(self, order: int) -> None:
         """A bond of the last atom whose other atom is still to come."""
+        if order > 1 and not self._is_branch_empty():
+            # A ring bond that was opened with another bond may be closed here, and that one counts.
+            order = min([order, *(_ORDERS[written] for _, written in self.rings.values() if written)])
         if self.wrong is None and order and (order > 1 or not self.kinds[self.last].is_donor):
             self._check(self.last, 2 * order)
 

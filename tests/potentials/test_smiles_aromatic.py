@@ -151,6 +151,13 @@ def test_letters_of_chlorine_are_not_read_as_carbon_for_good():
     assert prefixes.problem("FBr", complete=True) is None
 
 
+def test_the_bond_that_opened_a_ring_counts():
+    for end in range(len("C-1C#C=1") + 1):
+        assert prefixes.problem("C-1C#C=1"[:end], complete=False) is None
+    assert prefixes.problem("C-1C#C=1", complete=True) is None
+    assert prefixes.problem("CC#C=1", complete=False) is not None
+
+
 def test_carbon_gives_no_bond_to_a_metal_and_others_may():
     assert prefixes.problem("CC(C)(C)(C)[Fe]", complete=True) is not None
     for text in ("CN(C)(C)[Fe]", "CO(C)[Zn]", "[BH4-][Na+]", "CCl[Pt]", "[Fe](C)(C)(C)(C)C"):
