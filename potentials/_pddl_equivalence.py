@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 from smcdsl.potentials._pddl_formula import Formula, conjuncts, literal_of
 from smcdsl.potentials._pddl_invariants import Closure
@@ -62,12 +63,12 @@ def structure_of_goal(domain_constants: Iterable[str], goal: Formula) -> Structu
 
 
 def _goal_facts(task: Task, goal: Formula, closure: Closure) -> Iterable[Fact]:
-    literals = [_literal(part) for part in conjuncts(goal)]
-    asserted = closure.after(tuple((atom, True) for atom, positive in literals if positive))
-    known = closure.after(tuple(literals))
+    known = closure.after(tuple(_literal(part) for part in conjuncts(goal)))
     if known.wrong is not None:
         yield "goal impossible", ()
         return
+    # What is false because of these is not said again, or goals would differ by how much of it they spell out.
+    asserted = closure.after(tuple((atom, True) for atom in sorted(known.true)))
     for atom in known.true:
         if atom[0] in task.fluents:  # the others are in the initial state anyway
             yield _label(True, atom), atom[1:]
@@ -145,7 +146,7 @@ def _graphs_match(left: Structure, right: Structure, of_left: dict[str, int], of
         raise RuntimeError("`pddl.equivalent` needs rustworkx: pip install smcdsl[pddl]")
     import rustworkx
 
-    graphs = []
+    graphs: list[Any] = []
     for structure, colours in ((left, of_left), (right, of_right)):
         graph = rustworkx.PyDiGraph()
         nodes = {name: graph.add_node(colour) for name, colour in colours.items()}
@@ -153,7 +154,8 @@ def _graphs_match(left: Structure, right: Structure, of_left: dict[str, int], of
             fact = graph.add_node((label, tuple(colours[term] for term in terms)))
             graph.add_edges_from([(fact, nodes[term], position) for position, term in enumerate(terms)])
         graphs.append(graph)
-    same = rustworkx.is_isomorphic(*graphs, node_matcher=_equal, edge_matcher=_equal)
+    first, second = graphs
+    same = rustworkx.is_isomorphic(first, second, node_matcher=_equal, edge_matcher=_equal)
     return bool(same)
 
 

@@ -36,7 +36,7 @@ def read_formula(domain: Domain, types_of: Mapping[str, Types], node: Node) -> F
         raise PddlMistake(f"`{show(node)}` is no condition", getattr(node, "start", -1))
     head, parts = node[0], node[1:]
     if not isinstance(head, str) or head not in FORMULA_WORDS:
-        wrong = check_atom(domain, dict(types_of), node)
+        wrong = check_atom(domain, types_of, node)
         if wrong is not None:
             raise PddlMistake(wrong, node.start)
         return ("atom", tuple(node))

@@ -210,16 +210,15 @@ class _Building:
             return f"{kind}_{len(types)}"
         return "_of_".join((kind, *("_or_".join(sorted(each)) for each in types)))
 
-    def finish(
-        self, grammar: Grammar, start: str, boundary_of: dict[str, str], boundaries: tuple[str, ...]
-    ) -> Grammar:
+    def finish(self, grammar: Grammar, start: str, boundary_of: dict[str, str], boundaries: tuple[str, ...]) -> Grammar:
         """The grammar: words become terminals, sequences become expressions."""
         terminals = self._word_terminals()
         rules: dict[str, GrammarExpression] = {}
         for rule, alternatives in self.rules.items():
             if rule != "name":
                 rules[rule] = Alternatives(tuple(self._sequence(parts) for parts in alternatives))
-        roles = {role: [] for role in self._words} | {f"'{text}": [] for text in self._texts if _is_word(text)}
+        fixed = [f"'{text}" for text in self._texts if _is_word(text)]
+        roles: dict[str, list[str]] = {role: [] for role in (*self._words, *fixed)}
         for name, (_, played) in terminals.items():
             for role in played:
                 roles[role].append(name)

@@ -13,8 +13,8 @@ from smcdsl.potentials._pddl_formula import Formula, bindings, conjuncts, substi
 from smcdsl.potentials._pddl_model import Atom
 from smcdsl.potentials._pddl_steps import Schema, Task
 
-MOST_JOINS = 400_000
-"""Steps of looking for bindings, a second or less."""
+MOST_JOINS = 200_000
+"""Steps of looking for bindings, half a second or so."""
 MOST_TERMS = 256
 """Of a disjunctive normal form."""
 
@@ -242,5 +242,3 @@ def _candidates(
             found = index.get((pattern[0], position, value), [])
             best = found if len(found) < len(best) else best
     return best
-
-

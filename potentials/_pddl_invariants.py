@@ -15,9 +15,10 @@ found to follow may still do so: the answers are sound, not complete.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from functools import cached_property, lru_cache
+from functools import cached_property
 from itertools import combinations, islice
 
 from smcdsl.potentials._pddl_formula import TRUE, Formula, Literal, conjuncts, literal_of, substituted
@@ -31,6 +32,10 @@ Key = tuple[int, str]
 
 _MOST_CANDIDATES = 3000
 """Groups that are tried for a domain, small ones first."""
+_MOST_ATOMS = 20_000
+"""Of a group, where it is not known which of them can be reached."""
+_MOST_KNOWN = 4096
+"""Of conclusions that are remembered."""
 _MOST_TERMS = 7
 """Of a schema. One with more parameters could take them for one another in too many ways, and what it changes is
 left out of all invariants."""
@@ -50,8 +55,8 @@ class Invariants:
     """Of a domain: candidates that hold in every state that can be reached from one in which they hold."""
 
     groups: tuple[frozenset[Pattern], ...]
-    acyclic: dict[str, frozenset[int]]
-    """Relations -> the groups that their proof uses, by number."""
+    acyclic: dict[str, tuple[frozenset[int], ...]]
+    """Relations -> for each step of the proof the groups, by number, of which one is enough."""
     fluents: frozenset[str]
 
 
@@ -68,7 +73,7 @@ def find_invariants(domain: Domain, schemas: Iterable[Schema]) -> Invariants:
     groups = tuple(_minimal(_groups(domain, usable, changes)))
     relations = [name for name in usable if len(domain.predicates[name]) == 2]
     proofs = {name: _proof_of_acyclicity(name, groups, changes) for name in relations}
-    return Invariants(groups, {name: used for name, used in proofs.items() if used is not None}, fluents)
+    return Invariants(groups, {name: steps for name, steps in proofs.items() if steps is not None}, fluents)
 
 
 def _terms(schema: Schema) -> list[str]:
@@ -158,22 +163,20 @@ def _keeps(group: frozenset[Pattern], change: _Change) -> bool:
 
 def _proof_of_acyclicity(
     name: str, groups: tuple[frozenset[Pattern], ...], changes: list[_Change]
-) -> frozenset[int] | None:
+) -> tuple[frozenset[int], ...] | None:
     """The groups by which every added edge begins where none ends, or ends where none begins, and is no loop."""
-    used: set[int] = set()
+    steps: list[frozenset[int]] = []
     for change in changes:
         edges = [atom for atom in change.added if atom[0] == name]
         if not edges:
             continue
-        reason = next((number for number, group in enumerate(groups) if _is_impossible(group, change)), None)
-        if reason is None and len(edges) == 1 and edges[0][1] != edges[0][2]:
-            reason = next(
-                (number for number, group in enumerate(groups) if _is_free(name, edges[0], group, change)), None
-            )
-        if reason is None:
+        reasons = {number for number, group in enumerate(groups) if _is_impossible(group, change)}
+        if len(edges) == 1 and edges[0][1] != edges[0][2]:
+            reasons |= {number for number, group in enumerate(groups) if _is_free(name, edges[0], group, change)}
+        if not reasons:
             return None
-        used.add(reason)
-    return frozenset(used)
+        steps.append(frozenset(reasons))
+    return tuple(steps)
 
 
 def _is_impossible(group: frozenset[Pattern], change: _Change) -> bool:
@@ -217,10 +220,10 @@ class Closure:
         self._valid = self._keys()
         self._acyclic = frozenset(
             name
-            for name, used in self._invariants.acyclic.items()
-            if all(map(self._holds_for_all, used)) and self._is_acyclic(name)
+            for name, steps in self._invariants.acyclic.items()
+            if all(any(map(self._holds_for_all, reasons)) for reasons in steps) and self._is_acyclic(name)
         )
-        self.after = lru_cache(maxsize=4096)(self._after)
+        self._known: dict[tuple[Literal, ...], Conclusions] = {}
 
     def _keys(self) -> set[Key]:
         """The groups that have exactly one member in the initial state."""
@@ -228,7 +231,8 @@ class Closure:
         for atom in self._task.problem.init:
             for key in self._keys_of(atom):
                 counts[key] = counts.get(key, 0) + 1
-        return {key for key, count in counts.items() if count == 1}
+        small = {number for number, group in enumerate(self._invariants.groups) if self._is_small(group)}
+        return {key for key, count in counts.items() if count == 1 and key[0] in small}
 
     def _keys_of(self, atom: Atom) -> Iterator[Key]:
         for number, group in enumerate(self._invariants.groups):
@@ -265,27 +269,42 @@ class Closure:
                         found.setdefault(key, []).append(atom)
         return found
 
-    def _instances(self, name: str) -> Iterator[Atom]:
+    def _instances(self, name: str) -> list[Atom]:
+        """All atoms of a predicate that may be true."""
+        if self._reachable is not None:
+            return [atom for atom in self._reachable if atom[0] == name]
         atoms: list[Atom] = [(name,)]
         for types in self._task.domain.predicates[name]:
             atoms = [(*atom, value) for atom in atoms for value in self._task.objects_of(types)]
-        return (atom for atom in atoms if self._reachable is None or atom in self._reachable)
+        return atoms
 
-    def _after(self, literals: tuple[Literal, ...]) -> Conclusions:
-        """What follows from these literals together. Remembered, and built on for longer tuples.
+    def _is_small(self, group: frozenset[Pattern]) -> bool:
+        """Whether all atoms of a group can be listed."""
+        if self._reachable is not None:
+            return True
+        counts = (
+            math.prod(len(self._task.objects_of(types)) for types in self._task.domain.predicates[name])
+            for name, _ in group
+        )
+        return sum(counts) <= _MOST_ATOMS
+
+    def after(self, literals: tuple[Literal, ...]) -> Conclusions:
+        """What follows from these literals together. Remembered, and built on for one literal more.
 
         Not to be changed by the caller.
         """
-        if not literals:
-            return Conclusions()
-        known = self.after(literals[:-1])
-        if known.wrong is not None:
-            return known
-        atom, is_positive = literals[-1]
-        if atom in (known.true if is_positive else known.false):
-            return known
-        found = known.copy()
-        self._add(found, atom, is_positive)
+        literals = tuple(dict.fromkeys(literals))
+        found = self._known.get(literals)
+        if found is not None:
+            return found
+        base = self._known.get(literals[:-1])
+        found = Conclusions() if base is None else base.copy()
+        for atom, is_positive in literals if base is None else literals[-1:]:
+            if found.wrong is None:
+                self._add(found, atom, is_positive)
+        if len(self._known) >= _MOST_KNOWN:
+            self._known.clear()
+        self._known[literals] = found
         return found
 
     def _add(self, known: Conclusions, atom: Atom, is_positive: bool) -> None:
@@ -303,7 +322,7 @@ class Closure:
     def _contradiction(self, atom: Atom, is_positive: bool, other: set[Atom]) -> str | None:
         text = _spelled(atom)
         if atom in other:
-            return f"{text} can be neither true nor false beside the rest"
+            return f"{text} cannot hold beside the rest" if is_positive else f"{text} must hold beside the rest"
         if atom[0] not in self._invariants.fluents and (atom in self._task.problem.init) != is_positive:
             return f"no action changes `{atom[0]}`, and {text} is {'false' if is_positive else 'true'} at the start"
         if is_positive and self._reachable is not None and atom not in self._reachable:

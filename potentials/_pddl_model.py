@@ -9,7 +9,7 @@ An atom is a tuple of its predicate and its terms.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from smcdsl.potentials._pddl_reader import (
@@ -155,7 +155,7 @@ def read_problem(text: str, domain: Domain) -> Problem:
     return Problem(name, objects, facts, formula, _spellings(text))
 
 
-def check_atom(domain: Domain, types_of: dict[str, Types], node: Listing) -> str | None:
+def check_atom(domain: Domain, types_of: Mapping[str, Types], node: Listing) -> str | None:
     """What is wrong with an atom whose terms have these types, or None."""
     if not node or not all(isinstance(word, str) for word in node):
         return f"`{show(node)}` is no atom"
@@ -277,7 +277,9 @@ def _predicate(domain: Domain, node: Node) -> tuple[str, tuple[Types, ...]]:
 
 def _action(domain: Domain, section: Listing) -> Action:
     if len(section) < 2 or not isinstance(section[1], str) or len(section) % 2:
-        raise PddlMistake("an action is `(:action NAME :parameters (...) :precondition ... :effect ...)`", section.start)
+        raise PddlMistake(
+            "an action is `(:action NAME :parameters (...) :precondition ... :effect ...)`", section.start
+        )
     parts: dict[str, Listing] = {}
     for key, value in zip(section[2::2], section[3::2], strict=True):
         if key not in (":parameters", ":precondition", ":effect") or key in parts or not isinstance(value, Listing):

@@ -25,6 +25,8 @@ from smcdsl.potentials._pddl_steps import State, Task
 
 NODES = 40_000
 """States that are looked at by default, for one start or one goal."""
+_MOST_STARTS = 8
+"""Of searches that are kept."""
 _NODES_PER_ESTIMATE = 16
 """A state of A* costs as much as this many of the plain search."""
 
@@ -46,11 +48,17 @@ class Planner:
     def __init__(self, task: Task) -> None:
         self._task = task
         self._searches: dict[int, _Layers] = {}
+        self._limit: str | None = None  # why grounding was given up
 
     @cached_property
     def grounding(self) -> Grounding:
         """What can be reached. Raises PlanningLimit."""
-        return ground(self._task)
+        if self._limit is None:
+            try:
+                return ground(self._task)
+            except PlanningLimit as limit:
+                self._limit = str(limit)
+        raise PlanningLimit(self._limit)
 
     @cached_property
     def _bits(self) -> dict[Atom, int]:
@@ -96,24 +104,40 @@ class Planner:
         Raises:
             PlanningLimit: not found out within `nodes` states.
         """
-        masks = [self._masks(term) for term in terms_of(self._task, goal, {})]
-        goals = [mask for mask in masks if mask[0] >= 0]
+        goals = self._goals(goal)
         if not goals:
             return None
-        start = sum(self._bits.get(atom, 0) for atom in state)
+        start = self._state(state)
         layers = self._searches.get(start)
         if layers is None:
-            if len(self._searches) >= 8:
+            if len(self._searches) >= _MOST_STARTS:
                 self._searches.clear()
             layers = self._searches[start] = _Layers(start, self._moves)
         found = layers.distance(goals, nodes)
-        return found if found >= 0 else self._search(start, goals, nodes) if found == _UNKNOWN else None
+        if found == _UNKNOWN:
+            return self.cost_by_cuts(state, goal, nodes)
+        return None if found == _UNREACHABLE else found
 
-    def _search(self, start: int, goals: list[tuple[int, int]], nodes: int) -> int | None:
-        """A* with LM-cut; without conditional effects only, which it cannot count."""
+    def _goals(self, goal: Formula) -> list[tuple[int, int]]:
+        masks = (self._masks(term) for term in terms_of(self._task, goal, {}))
+        return [mask for mask in masks if mask[0] >= 0]
+
+    def _state(self, state: State) -> int:
+        return sum(self._bits.get(atom, 0) for atom in state)
+
+    def cost_by_cuts(self, state: State, goal: Formula, nodes: int) -> int | None:
+        """The same by A* with LM-cut alone.
+
+        Raises:
+            PlanningLimit: not found out, or an action has conditional effects, which LM-cut cannot count.
+        """
         if any(move.conditional for move in self._moves):
             raise PlanningLimit(f"no plan was found among {nodes:,} states")
+        goals = self._goals(goal)
+        if not goals:
+            return None
         estimate = LandmarkCut([(move.need, move.set) for move in self._moves], [need for need, _ in goals])
+        start = self._state(state)
         first = estimate(start)
         if first is None:
             return None

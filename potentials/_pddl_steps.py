@@ -169,7 +169,7 @@ def _effects(
         return _effects(domain, types_of, lists[1], variables, both)
     adds = head != "not"
     inner_node = node if adds else (lists[0] if len(lists) == len(parts) == 1 else Listing(node.start))
-    wrong = check_atom(domain, dict(types_of), inner_node)
+    wrong = check_atom(domain, types_of, inner_node)
     if wrong is not None:
         raise PddlMistake(wrong, node.start)
     return [Effect(variables, condition, tuple(str(word) for word in inner_node), adds)]

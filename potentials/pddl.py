@@ -11,7 +11,7 @@
 
 | | complete | as far as it is written |
 |---|---|---|
-| `consistent` | the goal is one of the domain and can hold, or holds after a plan | at `conjunct`: its closed parts do |
+| `consistent` | the goal is one of the domain and can hold, or holds after a plan | at `conjunct`: its closed parts |
 | `plan_valid` | every action is possible and the goal holds at the end | at `action`: the actions are possible |
 | `plan_likelihood` | how far the actions seen are on a shortest way to the goal | |
 | `equivalent` | two problems or goals differ in names only | |
@@ -34,7 +34,7 @@ from smcdsl.protocols import Weight, potential
 
 if TYPE_CHECKING:
     from smcdsl.potentials._pddl_equivalence import Structure
-    from smcdsl.potentials._pddl_formula import Formula, Literal
+    from smcdsl.potentials._pddl_formula import Formula
     from smcdsl.potentials._pddl_invariants import Closure
     from smcdsl.potentials._pddl_model import Domain, Problem
     from smcdsl.potentials._pddl_reader import PddlMistake
@@ -149,7 +149,7 @@ def plan_likelihood(
     except PlanningLimit as error:
         if undecided == "zero":
             return 0.0
-        raise PlanningLimit(f"{error}; goal {g[:200]}; choose `undecided: \"zero\"` or more `nodes`") from error
+        raise PlanningLimit(f'{error}; goal {g[:200]}; choose `undecided: "zero"` or more `nodes`') from error
     return 0.0 if extra is None else math.exp(-beta * extra)
 
 
@@ -401,6 +401,5 @@ def _domain(name: str, text: str) -> Domain:
 def _unusable(name: str, text: str, error: PddlMistake) -> UsageError:
     labels: tuple[Label, ...] = ()
     if 0 <= error.start < len(text):
-        labels = (Label(Span(Source(name, text), error.start, error.start + 1), str(error), primary=True),)
-    message = f"`{name}` cannot be used" + ("" if labels else f": {error}")
-    return UsageError(Diagnostic("E0802", message, labels))
+        labels = (Label(Span(Source(name, text), error.start, error.start + 1), "here", primary=True),)
+    return UsageError(Diagnostic("E0802", f"`{name}` cannot be used: {error}", labels))

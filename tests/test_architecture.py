@@ -37,11 +37,12 @@ LIBRARIES = {
     "huggingface_hub": ("models",),
     "sqlglot": ("models/embedded/training",),
     "rdkit": ("models/embedded/training",),
+    "rustworkx": (),
     "click": ("cli",),
     "rich": ("cli",),
     "platformdirs": ("cache.py",),
 }
-"""Where a library may be imported; elsewhere only potentials import sqlglot and rdkit."""
+"""Where a library may be imported; elsewhere only potentials import sqlglot, rdkit and rustworkx."""
 
 INSIDE_FUNCTIONS = frozenset({"torch", "transformers", "huggingface_hub"})
 """Too slow to import for a program that may not need them: never at the top of a module that runs use."""
