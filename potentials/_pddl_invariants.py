@@ -16,7 +16,7 @@ found to follow may still do so: the answers are sound, not complete.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import combinations, islice
@@ -206,11 +206,46 @@ class Conclusions:
         return Conclusions(set(self.true), set(self.false), self.wrong)
 
 
+def places(task: Task) -> dict[tuple[str, int], set[str]]:
+    """(predicate, position) -> the objects that may ever stand there; position -1: not empty if any atom may be true.
+
+    A coarse and cheap kind of relaxed reachability: positions are looked at one by one.
+    """
+    found: dict[tuple[str, int], set[str]] = {}
+
+    def add(name: str, terms: Sequence[Collection[str]]) -> bool:
+        grown = False
+        for position, objects in enumerate([[""], *terms], -1):
+            known = found.setdefault((name, position), set())
+            grown |= not known.issuperset(objects)
+            known.update(objects)
+        return grown
+
+    for atom in task.problem.init:
+        add(atom[0], [[term] for term in atom[1:]])
+    grown = True
+    while grown:
+        grown = False
+        for schema in task.schemas.values():
+            values = {name: set(task.objects_of(types)) for name, types in schema.action.parameters}
+            asked = [part[1] for part in conjuncts(schema.condition) if part[0] == "atom"]
+            for atom in asked:
+                for position, term in enumerate(atom[1:]):
+                    values[term] = values.get(term, {term}) & found.get((atom[0], position), set())
+            if not all(values.values()) or not all(found.get((atom[0], -1)) for atom in asked):
+                continue
+            for effect in schema.effects:
+                inner = {**values, **{name: set(task.objects_of(types)) for name, types in effect.variables}}
+                if effect.adds and all(inner.get(term, {term}) for term in effect.atom[1:]):
+                    grown |= add(effect.atom[0], [inner.get(term, {term}) for term in effect.atom[1:]])
+    return found
+
+
 class Closure:
     """Draws conclusions for one problem.
 
     Args:
-        reachable: atoms outside which none is ever true, where they are known.
+        reachable: atoms outside which none is ever true, where they are known; else `places` stand for them.
     """
 
     def __init__(self, task: Task, reachable: frozenset[Atom] | None) -> None:
@@ -269,23 +304,32 @@ class Closure:
                         found.setdefault(key, []).append(atom)
         return found
 
+    @cached_property
+    def _places(self) -> dict[tuple[str, int], set[str]]:
+        return places(self._task)
+
     def _instances(self, name: str) -> list[Atom]:
         """All atoms of a predicate that may be true."""
         if self._reachable is not None:
             return [atom for atom in self._reachable if atom[0] == name]
-        atoms: list[Atom] = [(name,)]
-        for types in self._task.domain.predicates[name]:
-            atoms = [(*atom, value) for atom in atoms for value in self._task.objects_of(types)]
+        atoms: list[Atom] = [(name,)] if self._places.get((name, -1)) else []
+        for position in range(len(self._task.domain.predicates[name])):
+            atoms = [(*atom, value) for atom in atoms for value in sorted(self._places.get((name, position), ()))]
         return atoms
+
+    def _is_possible(self, atom: Atom) -> bool:
+        if self._reachable is not None:
+            return atom in self._reachable
+        return bool(self._places.get((atom[0], -1))) and all(
+            term in self._places.get((atom[0], position), ()) for position, term in enumerate(atom[1:])
+        )
 
     def _is_small(self, group: frozenset[Pattern]) -> bool:
         """Whether all atoms of a group can be listed."""
         if self._reachable is not None:
             return True
-        counts = (
-            math.prod(len(self._task.objects_of(types)) for types in self._task.domain.predicates[name])
-            for name, _ in group
-        )
+        arity = {name: len(self._task.domain.predicates[name]) for name, _ in group}
+        counts = (math.prod(len(self._places.get((name, i), ())) for i in range(arity[name])) for name in arity)
         return sum(counts) <= _MOST_ATOMS
 
     def after(self, literals: tuple[Literal, ...]) -> Conclusions:
@@ -325,7 +369,7 @@ class Closure:
             return f"{text} cannot hold beside the rest" if is_positive else f"{text} must hold beside the rest"
         if atom[0] not in self._invariants.fluents and (atom in self._task.problem.init) != is_positive:
             return f"no action changes `{atom[0]}`, and {text} is {'false' if is_positive else 'true'} at the start"
-        if is_positive and self._reachable is not None and atom not in self._reachable:
+        if is_positive and not self._is_possible(atom):
             return f"no action ever makes {text} true"
         if is_positive and atom[0] in self._acyclic and atom[1] == atom[2]:
             return f"{text} cannot be"

@@ -303,18 +303,20 @@ def _structure(text: str, domain: Any, problem: Any) -> Structure:
     """What a problem or goal says. Raises PddlMistake and ValueError."""
     from smcdsl.potentials._pddl_equivalence import structure_of, structure_of_goal
     from smcdsl.potentials._pddl_formula import read_formula
+    from smcdsl.potentials._pddl_invariants import Closure
     from smcdsl.potentials._pddl_model import read_problem
     from smcdsl.potentials._pddl_reader import MOST_CHARACTERS, read_one
+    from smcdsl.potentials._pddl_steps import Task
 
     form = read_one(text, "a problem or goal", MOST_CHARACTERS)
     declared = _domain(*_named(domain, "domain"))
     if form[:1] == ["define"]:
-        world = _World(declared, read_problem(text, declared))
-        return structure_of(world.task, world.task.goal, world.closure)
+        task = Task(declared, read_problem(text, declared))
+        return structure_of(task, task.goal, Closure(task, None))
     if problem is not None:
-        world = _world(domain, problem)
-        goal: Formula = read_formula(declared, world.problem.objects, form)
-        return structure_of(world.task, goal, world.closure)
+        task = _world(domain, problem).task
+        goal: Formula = read_formula(declared, task.problem.objects, form)
+        return structure_of(task, goal, Closure(task, None))
     return structure_of_goal(declared.constants, _goal_of_any_objects(declared, form))
 
 
