@@ -15,6 +15,8 @@ from smcdsl.potentials._pddl_steps import Schema, Task
 
 MOST_JOINS = 200_000
 """Steps of looking for bindings, half a second or so."""
+_JOINS_PER_ACTION = 4
+"""What a new action costs, measured in steps."""
 MOST_TERMS = 256
 """Of a disjunctive normal form."""
 
@@ -193,6 +195,7 @@ class _Grounder:
         if key in self._done:
             return
         self._done.add(key)
+        self._joins += _JOINS_PER_ACTION
         effects: list[GroundEffect] = []
         for effect in schema.effects:
             for each in bindings(effect.variables, self._task.objects_of, binding):

@@ -226,6 +226,11 @@ def spell(formula: Formula, binding: Mapping[str, str]) -> str:
         case ("and" | "or" as head, parts):
             return f"({' '.join((head, *(spell(part, binding) for part in parts)))})"
         case (quantifier, variables, inner):
-            names = " ".join(name for name, _ in variables)
+            names = " ".join(f"{name} - {spelled_types(types)}" for name, types in variables)
             return f"({quantifier} ({names}) {spell(inner, binding)})"
     raise AssertionError(f"no formula: {formula}")
+
+
+def spelled_types(types: Types) -> str:
+    """A type as PDDL."""
+    return types[0] if len(types) == 1 else f"(either {' '.join(types)})"

@@ -20,7 +20,8 @@ Read is PDDL 1.2: STRIPS, types, constants, equality, and all conditions and eff
 refused by name, as is a domain or problem with a mistake in it (E0802). Names have no case. A goal or plan that is no
 PDDL has weight 0; one of more than 100,000 characters or with lists nested deeper than 100 counts as none.
 
-`equivalent` needs rustworkx, which is imported when it is first called; nothing else here needs anything.
+`equivalent` needs rustworkx, and `planner: "fast-downward"` unified-planning; they are imported when they are first
+needed. Nothing else here needs anything.
 """
 
 from __future__ import annotations
@@ -118,6 +119,7 @@ def plan_likelihood(
     beta: float = 1.0,
     nodes: int = 40_000,
     undecided: str = "fail",
+    planner: str = "own",
 ) -> Weight:
     """How probable the observed actions are for an agent that wants `g`, relative to a shortest plan: 0 to 1.
 
@@ -130,6 +132,7 @@ def plan_likelihood(
         beta: how rational the agent is; 0: not at all.
         nodes: how many states the planner may look at for a goal.
         undecided: what to do when it has found out nothing within them: `fail` stops the run, `zero` gives weight 0.
+        planner: `own`, or `fast-downward`, which has 25 s for a plan in place of `nodes` (extra `planners`).
 
     Source: Ramirez and Geffner (2010), "Probabilistic plan recognition using off-the-shelf classical planners", with
     the observations taken as the plan's beginning.
@@ -142,10 +145,12 @@ def plan_likelihood(
 
     if undecided not in ("fail", "zero"):
         raise ValueError(f"`undecided` is `fail` or `zero`, not {undecided!r}")
+    if planner not in ("own", "fast-downward"):
+        raise ValueError(f"`planner` is `own` or `fast-downward`, not {planner!r}")
     if not (isinstance(beta, int | float) and 0 <= beta < math.inf):
         raise ValueError(f"`beta` is a number from 0 up, not {beta!r}")
     try:
-        extra = _detour(domain, problem, g, observed, nodes)
+        extra = _detour(domain, problem, g, observed, nodes, planner)
     except PlanningLimit as error:
         if undecided == "zero":
             return 0.0
@@ -255,9 +260,10 @@ def _plan_mistake(domain: Any, problem: Any, plan: str, *, complete: bool) -> st
     return None
 
 
-def _detour(domain: Any, problem: Any, g: str, observed: list[str], nodes: int) -> int | None:
+def _detour(domain: Any, problem: Any, g: str, observed: list[str], nodes: int, planner: str) -> int | None:
     """By how many actions the observed ones miss a shortest plan; None if no plan is there."""
     from smcdsl.potentials._pddl_formula import read_formula
+    from smcdsl.potentials._pddl_planners import fast_downward_cost
     from smcdsl.potentials._pddl_reader import PddlMistake, read_one
 
     world = _world(domain, problem)
@@ -266,10 +272,16 @@ def _detour(domain: Any, problem: Any, g: str, observed: list[str], nodes: int) 
         goal = read_formula(world.task.domain, world.problem.objects, read_one(g, "a goal"))
     except PddlMistake:
         return None
-    after = world.planner.cost(state, goal, nodes)
+
+    def cost(start: State) -> int | None:
+        if planner == "own":
+            return world.planner.cost(start, goal, nodes)
+        return fast_downward_cost(_named(domain, "domain")[1], world.task, start, goal)
+
+    after = cost(state)
     if after is None:
         return None
-    before = world.planner.cost(world.problem.init, goal, nodes)
+    before = cost(world.problem.init)
     assert before is not None, "the observed actions lead on from the initial state"
     return seen + after - before
 

@@ -38,11 +38,12 @@ LIBRARIES = {
     "sqlglot": ("models/embedded/training",),
     "rdkit": ("models/embedded/training",),
     "rustworkx": (),
+    "unified_planning": (),
     "click": ("cli",),
     "rich": ("cli",),
     "platformdirs": ("cache.py",),
 }
-"""Where a library may be imported; elsewhere only potentials import sqlglot, rdkit and rustworkx."""
+"""Where a library may be imported; elsewhere only potentials import sqlglot, rdkit, rustworkx and unified_planning."""
 
 INSIDE_FUNCTIONS = frozenset({"torch", "transformers", "huggingface_hub"})
 """Too slow to import for a program that may not need them: never at the top of a module that runs use."""

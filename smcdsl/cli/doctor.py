@@ -48,6 +48,7 @@ def examine() -> Iterator[Finding]:
     for package, library in (("sqlglot", "sql"), ("rdkit", "smiles")):
         yield _package(package, f"needed by `import {library}`: pip install {package}")
     yield _extra("rustworkx", "pddl", "`pddl.equivalent` needs it")
+    yield _extra("unified_planning", "planners", "`pddl.plan_likelihood` can use it")
     yield _sqlite()
     yield _cache()
     yield from _embedded()

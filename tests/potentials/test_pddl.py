@@ -234,6 +234,21 @@ def test_likelihood_falls_with_the_detour():
             pddl.plan_likelihood(BLOCKS, PROBLEM, "(on b2 b1)", seen, **wrong)
 
 
+@pytest.mark.long
+def test_fast_downward_finds_the_same_costs():
+    pytest.importorskip("unified_planning", reason="needs unified-planning (pip install smcdsl[planners])")
+    pytest.importorskip("up_fast_downward", reason="needs up-fast-downward (pip install smcdsl[planners])")
+    seen = PLAN.split("\n")
+    for g, observed in (("(on b2 b1)", seen), ("(and (on b3 b1) (on b1 b2))", [])):
+        own, other = (
+            pddl.plan_likelihood(BLOCKS, PROBLEM, g, observed, 0.5, planner=planner)
+            for planner in ("own", "fast-downward")
+        )
+        assert own == other
+    with pytest.raises(ValueError, match="`planner`"):
+        pddl.plan_likelihood(BLOCKS, PROBLEM, "(on b2 b1)", [], planner="other")
+
+
 @pytest.mark.parametrize(
     ("domain", "reason"),
     [
