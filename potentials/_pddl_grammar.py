@@ -81,7 +81,8 @@ class _Building:
         self.rules: dict[str, list[Parts]] = {}
         self._words: dict[str, dict[str, None]] = {}  # role -> words
         self._texts: dict[str, str] = {}  # fixed text -> terminal
-        self._has_names = problem is None
+        # One lexeme under `line`: else a blank after a name would not tell whether a type follows.
+        self._dash = "'-" if self._is_free else "' - "
 
     def goal(self) -> None:
         """The rules from `goal` down."""
@@ -125,7 +126,7 @@ class _Building:
         self.rules["object_list"] = [("~", "object"), ("object_list", "~", "object")]
         self.rules["object"] = [("name",)]
         if len(self._domain.parents) > 1:
-            self.rules["object"] += [("name", "~", "'-", "~", "type")]
+            self.rules["object"] += [("name", self._dash, "type")]
             self._words["type_name"] = dict.fromkeys(self._domain.parents)
             self.rules["type"] = [("type_name",), ("'(", "'either", "type_names", "')")]
             self.rules["type_names"] = [("~", "type_name"), ("type_names", "~", "type_name")]
@@ -176,7 +177,7 @@ class _Building:
         self.rules["variables"] = [("variable",), ("variables", "~", "variable")]
         self.rules["variable"] = [("VARIABLE",)]
         if len(self._domain.parents) > 1:
-            self.rules["variable"] += [("VARIABLE", "~", "'-", "~", "variable_type")]
+            self.rules["variable"] += [("VARIABLE", self._dash, "variable_type")]
             self._words["variable_type"] = dict.fromkeys(self._domain.parents)
 
     def _applied(self, rule: str, role: str, types: tuple[Types, ...], suffix: str) -> None:

@@ -159,12 +159,42 @@ def test_plans_have_the_domains_actions():
         assert not accepts(bound, wrong), wrong
 
 
+def sites(bound: TokenAutomaton, text: str, complete: bool = True) -> list[tuple[str, str]]:
+    return [(site.rule, text[site.start : site.end]) for site in bound.sites(text.encode(), complete)]
+
+
+@pytest.mark.parametrize("layout", ["line", "free", None])
+def test_boundaries_are_conjuncts_and_actions(layout):
+    arguments = {} if layout is None else {"domain": CARGO, "problem": CARGO_PROBLEM, "layout": layout}
+    goals, plans = automaton("goal", **arguments), automaton("plan", **arguments)
+    parts = ["(at t1 north)", "(not (in k1 s1))", "(or (seen t1) (seen depot))"]
+    whole = f"(and {' '.join(parts)})"
+    assert sites(goals, whole) == [("conjunct", part) for part in parts]
+    assert sites(goals, whole[:-1], False) == [("conjunct", part) for part in parts]
+    assert sites(goals, whole[:-3], False) == [("conjunct", part) for part in parts[:2]]
+    for single in parts:
+        assert sites(goals, single) == [("conjunct", single)]
+    steps = ["(load k1 t1 north)", "(drive t1 north depot)"]
+    assert sites(plans, "\n".join(steps)) == [("action", step) for step in steps]
+
+
 def test_problems_have_the_domains_predicates():
     bound = automaton("problem", domain=BLOCKS, layout="free")
     whole = blocks("a b", "c", goal="(on b c)")
     assert accepts(bound, whole)
     for old, new in (("(clear a)", "(clean a)"), ("(clear a)", "(clear a b)"), ("blocksworld", "gripper")):
         assert not accepts(bound, whole.replace(old, new)), new
+
+
+def test_conjuncts_of_a_problem_are_sites_while_it_is_written():
+    text = (
+        "(define (problem c)\n    (:domain cargo)\n    (:objects t1 t2 - truck north - place)\n"
+        "    (:init (at t1 north) (at t2 depot))\n    (:goal (and (at t1 depot) (seen t1)"
+    )
+    assert sites(automaton("problem", domain=CARGO), text, False) == [
+        ("conjunct", "(at t1 depot)"),
+        ("conjunct", "(seen t1)"),
+    ]
 
 
 def test_without_a_domain_the_general_grammar_stands():
