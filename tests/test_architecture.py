@@ -40,11 +40,13 @@ LIBRARIES = {
     "huggingface_hub": ("models",),
     "sqlglot": ("models/embedded/training",),
     "rdkit": ("models/embedded/training",),
+    "rustworkx": (),
+    "unified_planning": (),
     "click": ("cli",),
     "rich": ("cli",),
     "platformdirs": ("cache.py",),
 }
-"""Where a library may be imported; elsewhere only potentials import sqlglot and rdkit."""
+"""Where a library may be imported; elsewhere only potentials import sqlglot, rdkit, rustworkx and unified_planning."""
 
 INSIDE_FUNCTIONS = frozenset({"torch", "transformers", "huggingface_hub"})
 """Too slow to import for a program that may not need them: never at the top of a module that runs use."""

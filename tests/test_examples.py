@@ -13,18 +13,11 @@ from smcdsl.engine import check, read_source
 EXAMPLES = Path(__file__).parents[1] / "examples"
 PROGRAMS = sorted(EXAMPLES.glob("*.smc"))
 
-NOT_YET = {"goal_inference": "pddl"}
-"""Programs of the language reference whose libraries are still to come."""
-
 
 @pytest.mark.parametrize("path", PROGRAMS, ids=lambda path: path.stem)
 def test_examples_have_no_mistakes(path):
     _, diagnostics = check(read_source(path))
-    library = NOT_YET.get(path.stem)
-    if library is None:
-        assert [d for d in diagnostics if d.severity == "error"] == []
-    else:
-        assert any(f"`{library}`" in diagnostic.message for diagnostic in diagnostics)
+    assert [d for d in diagnostics if d.severity == "error"] == []
 
 
 @pytest.mark.parametrize("path", PROGRAMS, ids=lambda path: path.stem)

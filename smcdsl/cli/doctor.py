@@ -48,6 +48,8 @@ def examine() -> Iterator[Finding]:
         yield _package(package, "pip install smcdsl")
     for package, library in (("sqlglot", "sql"), ("rdkit", "smiles")):
         yield _package(package, f"needed by `import {library}`: pip install {package}")
+    yield _extra("rustworkx", "pddl", "`pddl.equivalent` needs it")
+    yield _extra("unified_planning", "planners", "`pddl.plan_likelihood` can use it")
     yield _sqlite()
     yield _duckdb()
     yield _cache()
@@ -67,6 +69,12 @@ def _package(name: str, advice: str) -> Finding:
         return Finding("ok", name, version(name))
     except PackageNotFoundError:
         return Finding("ok", name, "")
+
+
+def _extra(name: str, extra: str, purpose: str) -> Finding:
+    """A package that only some programs need: its absence is a note."""
+    found = _package(name, f"not installed; {purpose}: pip install smcdsl[{extra}]")
+    return Finding("note", name, found.detail) if found.state == "missing" else found
 
 
 def _sqlite() -> Finding:
