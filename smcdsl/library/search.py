@@ -13,7 +13,7 @@ from pathlib import Path, PurePosixPath
 
 GRAMMARS, POTENTIALS = "grammars", "potentials"
 
-LATER_LIBRARIES = ("pddl", "json")
+LATER_LIBRARIES = ("json",)
 """Libraries of the language reference that this version does not ship."""
 
 
