@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import os
 import platform
@@ -34,7 +35,7 @@ def command(terminal: Terminal) -> int:
     plain = {"ok": "ok     ", "missing": "missing", "note": "note   "}
     painted = marks if terminal.colored(sys.stdout) else plain
     for finding in findings:
-        click.echo(f"  {painted[finding.state]}  {finding.what:<22} {finding.detail}".rstrip(), color=True)
+        click.echo(f"  {painted[finding.state]}  {finding.what:<26} {finding.detail}".rstrip(), color=True)
     return exits.FINDINGS if any(finding.state == "missing" for finding in findings) else exits.SUCCESS
 
 
@@ -49,6 +50,7 @@ def examine() -> Iterator[Finding]:
         yield _package(package, f"needed by `import {library}`: pip install {package}")
     yield _sqlite()
     yield _cache()
+    yield from _jail()
     yield from _embedded()
     yield from _devices()
     yield _hub()
@@ -84,6 +86,13 @@ def _cache() -> Finding:
         free = shutil.disk_usage(folder).free / 1e9
         return Finding("ok", "cache", f"{folder} ({free:.0f} GB free)")
     return Finding("note", "cache", f"{folder} cannot be written; grammars are compiled anew each time")
+
+
+def _jail() -> Iterator[Finding]:
+    """The layers of the jail in which `import python` runs programs, and what its self-test says."""
+    jail = importlib.import_module("smcdsl.potentials._jail")
+    for state, what, detail in jail.findings():
+        yield Finding(state, what, detail)
 
 
 def _embedded() -> Iterator[Finding]:
