@@ -101,9 +101,13 @@ def _allow(ruleset: int, path: str, rights: int) -> None:
         os.close(place)
 
 
+def renounce_privileges() -> None:
+    """Let no program that is started give this process more rights; Landlock and seccomp ask for that."""
+    _checked("privileges", "no_new_privs", prctl(_PR_SET_NO_NEW_PRIVS, 1))
+
+
 def enter_ruleset(ruleset: int) -> None:
-    """Live by the ruleset from now on; also gives up privileges that programs could gain."""
-    _checked("Landlock", "no_new_privs", prctl(_PR_SET_NO_NEW_PRIVS, 1))
+    """Live by the ruleset from now on."""
     _checked("Landlock", "restrict_self", _libc.syscall(_RESTRICT_SELF, ruleset, 0))
 
 

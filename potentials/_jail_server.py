@@ -151,6 +151,7 @@ class _Server:
             **_LIMITS, "CPU": max(int(-(-message["seconds"] // 1)), 1), "AS": self._base + message["memory"],
         })  # fmt: skip
         os.chdir("/")
+        _jail_kernel.renounce_privileges()
         if self._ruleset >= 0:
             _jail_kernel.enter_ruleset(self._ruleset)
             os.close(self._ruleset)
