@@ -4,13 +4,15 @@ import gzip
 import itertools
 import json
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from smcdsl.potentials import smiles
+from smcdsl.potentials import pddl, python, smiles
+from smcdsl.potentials._jail_pool import JailError
 from spider import SPIDER, needs_spider
 
 from smcdsl.engine import read_source
@@ -25,13 +27,34 @@ sys.path.insert(0, str(ROOT))
 
 from benchmarks.tasks import __main__ as command  # noqa: E402
 from benchmarks.tasks import bootstrap, report, runner  # noqa: E402
+from benchmarks.tasks.ds1000 import Ds1000  # noqa: E402
 from benchmarks.tasks.methods import CHAIN, CROSS, METHODS, chosen  # noqa: E402
 from benchmarks.tasks.molecules import Molecules, among_known, diversity  # noqa: E402
+from benchmarks.tasks.planetarium import Planetarium, goal_of  # noqa: E402
 from benchmarks.tasks.record import Answer, OtherSetting, Record, Records  # noqa: E402
 from benchmarks.tasks.spider import Spider, plain  # noqa: E402
 from benchmarks.tasks.task import KINDS, PROGRAMS, Row  # noqa: E402
 
 needs_molecules = pytest.mark.skipif(not (SPIDER.parent / "molecules").is_dir(), reason="no molecules; set SMCDSL_DATA")
+
+needs_planetarium = pytest.mark.skipif(
+    not (SPIDER.parent / "planetarium").is_dir() or find_spec("rustworkx") is None,
+    reason="needs rustworkx, and Planetarium in SMCDSL_DATA",
+)
+
+
+def _jail_opens():
+    try:
+        python.jail()
+    except JailError:
+        return False
+    return True
+
+
+needs_ds1000 = pytest.mark.skipif(
+    not (SPIDER.parent / "ds1000").is_dir() or find_spec("pandas") is None or not _jail_opens(),
+    reason="needs pandas, a jail, and DS-1000 in SMCDSL_DATA",
+)
 
 TABLE = {
     "vocab": ["a", "b", "<end>"],
@@ -249,6 +272,47 @@ def test_rows_of_a_smaller_limit_come_first():
     few, more = task.rows(3), task.rows(9)
     assert [row.id for row in more[:3]] == [row.id for row in few]
     assert len({row.gold["db_id"] for row in more}) > 2
+
+
+@needs_planetarium
+def test_gold_goals_of_planetarium_are_right_and_hold_after_their_plans():
+    rows = Planetarium().rows(30)
+    for row in rows:
+        task, gold = Planetarium(), goal_of(row.gold["problem"])
+        assert task.grade(row, gold) == task.grade(row, f"{gold})") == {"consistent": 1.0, "score": 1.0}
+        assert pddl.consistent(row.inputs["domain"], row.inputs["problem"], gold, row.inputs["plan"])
+        assert gold not in row.inputs["problem"]
+    assert {row.gold["is_placeholder"] for row in rows} == {True, False}
+
+
+@needs_planetarium
+@pytest.mark.parametrize(("is_placeholder", "score"), [(True, 1.0), (False, 0.0)])
+def test_names_count_where_the_story_gives_them(is_placeholder, score):
+    problem = """(define (problem p) (:domain blocksworld) (:requirements :strips) (:objects b1 b2 b3)
+      (:init (arm-empty) (clear b1) (clear b2) (clear b3) (on-table b1) (on-table b2) (on-table b3))
+      (:goal (and (on b1 b2) (on b2 b3))))"""
+    (some,) = Planetarium().rows(1)
+    inputs = {"domain": some.inputs["domain"], "problem": problem.replace("(and (on b1 b2) (on b2 b3))", "(arm-empty)")}
+    row = Row("p", inputs, {"problem": problem, "is_placeholder": is_placeholder})
+    grade = Planetarium().grade
+    assert grade(row, "(and (on b2 b3) (on b1 b2))")["score"] == 1.0
+    assert grade(row, "(and (on b2 b1) (on b1 b3))")["score"] == score
+    assert grade(row, "(and (on b1 b2))")["score"] == 0.0
+    assert grade(row, "(and (on b1 b2) (on b1 b3))") == {"consistent": 0.0, "score": 0.0}
+    assert grade(row, "no goal") == {"consistent": 0.0, "score": 0.0}
+
+
+@needs_ds1000
+def test_reference_solutions_of_ds1000_pass_and_others_do_not():
+    task = Ds1000()
+    (row,) = task.rows(1)
+    assert task.grade(row, row.gold["reference"]) == {"score": 1.0}
+    for wrong in ("pass", f"{row.inputs['name']} = 'wrong'", "raise SystemExit", "import os; os._exit(0)", "1 +", '"'):
+        assert task.grade(row, wrong) == {"score": 0.0}, wrong
+    # What the programs see holds neither tests nor solution.
+    shown = json.dumps(row.inputs)
+    assert "test_execution" not in shown
+    assert row.gold["reference"].strip() not in shown
 
 
 @needs_molecules

@@ -37,7 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--replicates", type=int, default=5)
     parser.add_argument("--together", type=int, default=5, help="replicates in one batch; 1 for clean times")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--prompt", choices=("none", "examples"), default="none", help="of molecules")
+    parser.add_argument("--prompt", choices=("none", "examples"), default="none", help="of molecules and planetarium")
     parser.add_argument("--out", type=Path, help="file of finished runs; default TASK.jsonl")
     parser.add_argument("--report", action="store_true", help="run nothing, print the tables of --out")
     parser.add_argument("--quiet", action="store_true", help="do not tell of every finished cell")
@@ -66,7 +66,7 @@ def make_task(name: str, prompt: str = "none") -> Task:
     if name == "planetarium":
         from benchmarks.tasks.planetarium import Planetarium
 
-        return Planetarium()
+        return Planetarium(prompt)
     from benchmarks.tasks.ds1000 import Ds1000
 
     return Ds1000()

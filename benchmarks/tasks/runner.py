@@ -51,7 +51,7 @@ def run(
             try:
                 made = list(_cell(task, row, method, model, missing, options))
             except UsageError as error:
-                if error.diagnostic.code != NO_ROOM:
+                if any(diagnostic.code != NO_ROOM for diagnostic in error.diagnostics):
                     raise
                 records.leave_out(row.id, "the prompt does not fit into the model's context")
                 continue
@@ -66,7 +66,8 @@ def _cell(
     """Some replicates of one method on one row."""
     program = _program(program_file(task, method.program))
     flags = {"particles": options.particles, "ess": options.ess, "max_tokens": task.max_tokens, **method.flags}
-    values = program.values(row.inputs)
+    declared = {known.name for known in program.program.inputs}
+    values = program.values({name: value for name, value in row.inputs.items() if name in declared})
     grades = cache(lambda answer: task.grade(row, answer))
     for start in range(0, len(replicates), options.together):
         batch = replicates[start : start + options.together]
