@@ -36,6 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--ess", type=float, default=0.9, help="resample below this share of the particles")
     parser.add_argument("--replicates", type=int, default=5)
     parser.add_argument("--together", type=int, default=5, help="replicates in one batch; 1 for clean times")
+    parser.add_argument("--max-tokens", type=int, help="the most that a particle writes; default the task's")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--prompt", choices=("none", "examples"), default="none", help="of molecules and planetarium")
     parser.add_argument("--out", type=Path, help="file of finished runs; default TASK.jsonl")
@@ -74,6 +75,8 @@ def make_task(name: str, prompt: str = "none") -> Task:
 
 def _run(options: argparse.Namespace, task: Task, out: Path) -> Records:
     methods = chosen(options.methods)
+    if options.max_tokens is not None:
+        task.max_tokens = options.max_tokens
     rows = task.rows(options.limit)
     # Threads of small matrix products wait for each other; a large model's owner sets the number.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
