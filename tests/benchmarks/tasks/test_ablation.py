@@ -19,7 +19,7 @@ from smcdsl.engine import read_source
 from smcdsl.language.formatter import format_source
 from smcdsl.models.toy import ToyModel
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[3]
 
 if not (ROOT / "benchmarks").is_dir():
     pytest.skip("needs a checkout", allow_module_level=True)
@@ -360,6 +360,25 @@ def test_the_command_runs_molecules(tmp_path, capsys):
     out = ["--out", str(tmp_path / "runs")]
     assert command.main(["molecules", "--prompt", "examples", *options, *out]) == 0
     assert "unique" in capsys.readouterr().out
+
+
+@needs_planetarium
+@pytest.mark.parametrize("prompt", ["none", "examples"])
+def test_the_command_runs_planetarium(prompt, tmp_path, capsys):
+    options = ["--limit", "1", "--methods", "lm,smc", "--particles", "2", "--replicates", "1", "--max-tokens", "40"]
+    out = ["--out", str(tmp_path / "runs")]
+    assert command.main(["planetarium", "--quiet", "--prompt", prompt, *options, *out]) == 0
+    assert "the goal is the gold one" in capsys.readouterr().out
+
+
+@pytest.mark.long
+@needs_ds1000
+def test_the_command_runs_ds1000(tmp_path, capsys):
+    options = ["--limit", "2", "--methods", "lm,smc", "--particles", "2", "--replicates", "1", "--max-tokens", "20"]
+    assert command.main(["ds1000", "--quiet", *options, "--out", str(tmp_path / "runs")]) == 0
+    printed = capsys.readouterr().out
+    assert "ds1000: 1 rows" in printed
+    assert "left out: 1 rows (the prompt does not fit into the model's context)" in printed
 
 
 def test_missing_data_is_said(monkeypatch, tmp_path, capsys):
