@@ -45,12 +45,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     out = options.out or Path(f"{options.task}.jsonl")
     try:
+        chosen(options.methods)
         task = make_task(options.task, options.prompt)
         records = Records.read(out) if options.report else _run(options, task, out)
     except (MissingData, OtherSetting, ValueError, OSError, smcdsl.SmcdslError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
-    print(report.text(task, records))
+    print(report.text(task, records, [method.name for method in chosen(options.methods)]))
     return 0
 
 

@@ -5,7 +5,7 @@ Every figure is over the rows that all methods shown have finished, so that meth
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from random import Random
 
@@ -38,22 +38,22 @@ class Table:
         return [run for row in self.rows for run in self.runs[method][row]]
 
 
-def table_of(records: Records, replicates: int | None = None) -> Table:
-    """Rows that every method in the records has finished: all `replicates`, or as many as any row has."""
-    most = replicates or 1 + max((key[2] for key in records.done), default=0)
+def table_of(records: Records, wanted: Collection[str] = tuple(METHODS)) -> Table:
+    """Rows of which every method that is wanted, and is there at all, has as many replicates as any row has."""
+    found = [record for record in records.done.values() if record.method in wanted]
+    most = 1 + max((record.replicate for record in found), default=0)
     runs: dict[str, dict[str, list[Record]]] = {}
-    for record in records.done.values():
-        if record.replicate < most:
-            runs.setdefault(record.method, {}).setdefault(record.row, []).append(record)
+    for record in found:
+        runs.setdefault(record.method, {}).setdefault(record.row, []).append(record)
     methods = tuple(name for name in METHODS if name in runs)
-    everywhere = [{row for row, found in runs[name].items() if len(found) == most} for name in methods]
+    everywhere = [{row for row, own in runs[name].items() if len(own) == most} for name in methods]
     rows = tuple(sorted(set.intersection(*everywhere))) if everywhere else ()
     return Table(methods, rows, runs)
 
 
-def text(task: Task, records: Records, replicates: int | None = None) -> str:
-    """All that there is to print."""
-    table = table_of(records, replicates)
+def text(task: Task, records: Records, wanted: Collection[str] = tuple(METHODS)) -> str:
+    """All that there is to print about some methods."""
+    table = table_of(records, wanted)
     head = _head(task, records, table)
     if not table.rows:
         return f"{head}\nno row has been finished by every method yet"
