@@ -26,7 +26,7 @@ from smcdsl.models.embedded.model import EmbeddedModel
 from smcdsl.models.embedded.training.questions import SYSTEM
 
 SAMPLES = 5
-LONGEST = 200
+LONGEST = 140
 
 
 class Verdict(NamedTuple):

@@ -88,7 +88,7 @@ def planetarium_task(old: Tokenizer, seed: str) -> Task:
     tokenizer, _ = tokens.extended(old, texts, FEWER_ENTRIES, min_count=100)
     encoder = corpus.Encoder(tokenizer)
     train = planetarium.documents(rows, encoder, f"train-{seed}")
-    validation = planetarium.documents(splits.planetarium_validation(), encoder, "held-out", permuted=False)
+    validation = planetarium.documents(splits.planetarium_validation(), encoder, "held-out", permuted=0.0)
     return Task(tokenizer, train, validation, 12)
 
 
