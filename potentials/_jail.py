@@ -19,7 +19,8 @@ import threading
 from collections.abc import Collection, Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
+from importlib.util import find_spec
 from typing import Any
 
 from smcdsl.potentials import _jail_launch
@@ -168,7 +169,7 @@ class Jail:
         groups: dict[tuple[str, ...], list[int]] = {}
         for index, program in enumerate(programs):
             found = set(_IMPORTS.findall(f"{program.setup}\n{program.code}"))
-            groups.setdefault(tuple(name for name in _WARM if name in found), []).append(index)
+            groups.setdefault(tuple(name for name in _WARM if name in found and _is_here(name)), []).append(index)
         reports: dict[int, Report] = {}
         for warm, indices in groups.items():
             checks = [_message(programs[index], limits) for index in indices]
@@ -189,6 +190,12 @@ class Jail:
             pool.close()
         if self._monty is not None:
             self._monty.close()
+
+
+@cache
+def _is_here(module: str) -> bool:
+    """Whether a module can be imported ahead; importing one that is missing is the program's own exception."""
+    return find_spec(module) is not None
 
 
 def _message(program: Program, limits: Limits) -> dict[str, Any]:

@@ -1,0 +1,1 @@
+"""Training of the small models that show the task benchmarks on a CPU; see README.md."""
