@@ -123,6 +123,17 @@ class SmcdslError(Exception):
         self.diagnostics = (diagnostics,) if isinstance(diagnostics, Diagnostic) else tuple(diagnostics)
         super().__init__("\n".join(f"{d.severity}[{d.code}]: {d.message}" for d in self.diagnostics))
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Errors pass between processes whole."""
+        return _remade, (type(self), self.args, self.__dict__)
+
+
+def _remade(kind: type[SmcdslError], arguments: tuple[Any, ...], attributes: dict[str, Any]) -> SmcdslError:
+    error = kind.__new__(kind)
+    error.args = arguments
+    error.__dict__.update(attributes)
+    return error
+
 
 class CompileError(SmcdslError):
     """A text is wrong: a program, a grammar, a library, or how they fit together."""

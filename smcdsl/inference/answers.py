@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from smcdsl.errors import Diagnostic, Label, PotentialError, Source, Span, shown_path
+from smcdsl.errors import Diagnostic, Label, ModelError, PotentialError, Source, Span, UsageError, shown_path
 from smcdsl.program.evaluation import UNKNOWN, PotentialCall
 from smcdsl.program.types import Signature
 from smcdsl.workers import Outcome
@@ -110,6 +111,15 @@ def failure(
         notes, fix = [], ""
     diagnostic = Diagnostic("R0903", message, tuple(labels), tuple(notes), fix, facts=facts_shown)
     return PotentialError(diagnostic, name, call.arguments)
+
+
+def refused(call: PotentialCall, error: UsageError | ModelError) -> UsageError | ModelError:
+    """The error of a potential that an input or a model does not suit, with the call's place where it has none."""
+    diagnostic = error.diagnostics[0]
+    if not diagnostic.labels:
+        label = Label(call.site, f"for {shown_arguments(call)}", primary=True)
+        error.diagnostics = (replace(diagnostic, labels=(label,), context=""), *error.diagnostics[1:])
+    return error
 
 
 def policy_value(signature: Signature, policy: str) -> Any:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from smcdsl.errors import Diagnostic, PotentialError
-from smcdsl.inference.answers import checked, failure, policy_value, values_of
+from smcdsl.inference.answers import checked, failure, policy_value, refused, values_of
 from smcdsl.inference.consistency import contradiction, regrouped, same
 from smcdsl.inference.score_cache import ScoreCache
 from smcdsl.inference.score_keys import Unkeepable, key_of, source_hash
@@ -260,6 +260,8 @@ class PotentialCalls:
             for keys, outcome in zip(batches, self._call(batches, fresh), strict=True):
                 if outcome.kind == "value":
                     self._take(keys, outcome, fresh)
+                elif outcome.refusal is not None:
+                    raise refused(fresh.wanted[keys[0]], outcome.refusal)
                 elif self._is_worth_another(outcome, signature, len(keys)):
                     again += [(key, outcome, len(keys)) for key in keys]
                 else:

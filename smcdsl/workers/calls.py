@@ -11,13 +11,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Literal, TextIO
 
+from smcdsl.errors import ModelError, PotentialError, UsageError
+
 
 @dataclass(frozen=True)
 class Outcome:
     """What became of a call. For an error: its type and message, and the file and line that raised it.
 
     `died` says that no exception was raised: the worker process ended. `unloaded` says that the function
-    was not there to be called.
+    was not there to be called. `refusal` is an error that says itself what is wrong with an input or a model.
     """
 
     kind: Literal["value", "error", "timeout"]
@@ -27,12 +29,17 @@ class Outcome:
     line: int = 0
     died: bool = False
     unloaded: bool = False
+    refusal: UsageError | ModelError | None = None
 
 
 def attempt(function: Callable[..., Any], arguments: Sequence[Any]) -> Outcome:
     """Call a function here and now."""
     try:
         return Outcome("value", function(*arguments))
+    except (UsageError, ModelError) as error:
+        return Outcome("error", error=error.diagnostics[0].message, refusal=error)
+    except PotentialError as error:
+        return Outcome("error", error=error.diagnostics[0].message)
     except (Exception, SystemExit) as error:
         frames = traceback.extract_tb(error.__traceback__)
         # The first frame is this file's own.

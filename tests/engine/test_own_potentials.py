@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 import smcdsl
+from smcdsl.errors import UsageError
 from smcdsl.models.toy import ToyModel
 
 TABLE = {
@@ -29,6 +30,7 @@ JUDGES = '''
 import os
 from pathlib import Path
 from smcdsl import potential
+from smcdsl.errors import Diagnostic, UsageError
 from smcdsl.protocols import Weight
 
 HERE = Path(__file__).parent
@@ -66,6 +68,14 @@ def fragile(x: str) -> Weight:
     if x == "bb":
         raise RuntimeError("no")
     return 1.0
+
+@potential(on_error="zero")
+def particular(x: str) -> Weight:
+    raise UsageError(Diagnostic("E0802", "no such table", help="make it"))
+
+@potential(on_error="zero", workers=1)
+def particular_elsewhere(x: str) -> Weight:
+    raise UsageError(Diagnostic("E0802", "no such table", help="make it"))
 '''
 
 
@@ -163,3 +173,14 @@ def test_facts_in_braces_are_those_of_the_program(model: ToyModel, folder: Path)
     assert (folder / "asked").read_text().split() == asked * 2
     with pytest.raises(smcdsl.CompileError, match="E0508"):
         smcdsl.compile(text.replace("cache: true", "cache: true, pure: false"))
+
+
+@pytest.mark.parametrize("name", ["particular", "particular_elsewhere"])
+def test_what_is_wrong_with_an_input_is_no_failure_of_the_potential(model: ToyModel, folder: Path, name: str) -> None:
+    """It keeps its kind, code and help, gets the call's place, and no policy makes a weight of it."""
+    with pytest.raises(UsageError) as caught:
+        program(f"score judges.{name}(x)").run(model, particles=4)
+    (diagnostic,) = caught.value.diagnostics
+    assert (diagnostic.code, diagnostic.help) == ("E0802", "make it")
+    assert diagnostic.primary is not None
+    assert diagnostic.primary.text == f"judges.{name}(x)"

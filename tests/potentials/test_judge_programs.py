@@ -9,7 +9,7 @@ import pytest
 from smcdsl.potentials import judge
 
 import smcdsl
-from smcdsl.errors import PotentialError
+from smcdsl.errors import ModelError, PotentialError, UsageError
 from smcdsl.report.diagnostics import render
 from tests.potentials.endpoints import answer, endpoint
 from tests.potentials.small_models import language_model
@@ -80,17 +80,22 @@ def test_a_step_asks_a_service_once_for_all_texts(even, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("name", "score", "said"),
+    ("name", "score", "error", "said"),
     [
-        ("./no/such/folder", 'judge.yes(judge_model, "Is it?", w)', "there is no model folder"),
-        ("http://127.0.0.1:9/", "judge.endpoint(judge_model, w)", "SMCDSL_HTTP_HOSTS does not list it"),
-        ("tiny", 'judge.yes(judge_model, "Is it?", w)', "no token for the answer `yes`"),
-        ("tiny", 'judge.classify(judge_model, w, "good")', "neither a sequence classifier nor a reward model"),
+        ("./no/such/folder", 'judge.yes(judge_model, "Is it?", w)', ModelError, "there is no model folder"),
+        ("http://127.0.0.1:9/", "judge.endpoint(judge_model, w)", UsageError, "SMCDSL_HTTP_HOSTS does not list it"),
+        ("tiny", 'judge.yes(judge_model, "Is it?", w)', ModelError, "no token for the answer `yes`"),
+        (
+            "tiny",
+            'judge.classify(judge_model, w, "good")',
+            ModelError,
+            "neither a sequence classifier",
+        ),
     ],
 )
-def test_what_goes_wrong_has_a_place_in_the_program(even, monkeypatch, name, score, said):
+def test_what_goes_wrong_is_the_error_it_is_and_has_a_place_in_the_program(even, monkeypatch, name, score, error, said):
     monkeypatch.delenv("SMCDSL_HTTP_HOSTS", raising=False)
-    with pytest.raises(PotentialError) as caught:
+    with pytest.raises(error) as caught:
         posterior(score, name, lm=even)
     printed = render(caught.value.diagnostics)
     assert said in printed
