@@ -47,6 +47,12 @@ PATIENCE_SECONDS = 30
 WAYS = {"here": "", "workers": " { workers: 1 }", "thread": " { timeout: 60s }"}
 
 
+def heed_signals():
+    """Jobs in the background of a shell, or under nohup, ignore some."""
+    for number in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
+
+
 @pytest.fixture
 def start(request):
     """Start a run that hangs in a potential."""
@@ -63,7 +69,7 @@ def start(request):
             text=True,
             # Like a shell's job: Ctrl-C goes to the process and to its workers.
             process_group=0,
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+            preexec_fn=heed_signals,
         )
         started.append(process)
         deadline = time.monotonic() + PATIENCE_SECONDS

@@ -229,7 +229,12 @@ def test_no_worker_outlives_the_tool(tmp_path: Path, location: Callable[[str], P
         "threading.Timer(0.5, note).start()\n"
         "if %r == 'exit': time.sleep(1)\n" % end + "else: pool.call_all([('sleep',), ('sleep',)], None)\n"
     )
-    process = subprocess.Popen([sys.executable, "-c", script], stderr=subprocess.DEVNULL)
+    process = subprocess.Popen(
+        [sys.executable, "-c", script],
+        stderr=subprocess.DEVNULL,
+        # Jobs in the background of a shell ignore it.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
     try:
         wait_until(lambda: noted.exists() and bool(noted.read_text()))
         worker = int(noted.read_text())
