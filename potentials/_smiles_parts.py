@@ -1,4 +1,4 @@
-"""How much of a pattern is in a molecule that is still being written."""
+"""Molecules that are still being written: as RDKit sees them, and how much of a pattern is in them."""
 
 from __future__ import annotations
 
@@ -56,6 +56,36 @@ def share(text: str, pattern: str) -> float:
         else:
             high = middle - 1
     return low / len(parts)
+
+
+def sketch(text: str) -> Any:
+    """RDKit's molecule of what is written: open branches end, open ring bonds are left out; None if there is none.
+
+    What is not yet aromatic is drawn with single bonds.
+    """
+    from rdkit import Chem, rdBase
+
+    drawn = _drawn(text)
+    if not drawn.GetNumAtoms():
+        return None
+    with rdBase.BlockLogs():
+        for molecule in (drawn, _without_aromaticity(drawn)):
+            if Chem.SanitizeMol(molecule, catchErrors=True) == Chem.SanitizeFlags.SANITIZE_NONE:
+                return molecule
+    return None
+
+
+def _without_aromaticity(molecule: Any) -> Any:
+    from rdkit import Chem
+
+    plain = Chem.RWMol(molecule)
+    for atom in plain.GetAtoms():
+        atom.SetIsAromatic(False)
+    for bond in plain.GetBonds():
+        if bond.GetIsAromatic():
+            bond.SetIsAromatic(False)
+            bond.SetBondType(Chem.BondType.SINGLE)
+    return plain
 
 
 def _drawn(text: str) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import random
+import re
 
 import pytest
 from rdkit import Chem, rdBase
@@ -150,3 +151,35 @@ def test_rdkit_writes_nothing(capfd):
 def test_every_number_is_finite():
     for text in HAND:
         assert all(math.isfinite(judge(text)) for judge in (smiles.qed, smiles.logp, smiles.weight, smiles.sa)), text
+
+
+@pytest.mark.parametrize("text", [text for text in HAND if rdkit_reads(text) and not re.search(r"\[[0-9]", text)])
+def test_the_drug_likeness_so_far_is_that_of_what_is_written(text):
+    assert qed_of(text) == pytest.approx(smiles.qed(text), abs=1e-9)
+    for end in range(len(text)):
+        found = qed_of(text[:end])
+        assert found is None or 0 < found <= 1, text[:end]
+
+
+@pytest.mark.parametrize(
+    ("beginning", "drawn"),
+    [
+        ("CC(=O)Oc1ccccc1C(", "CC(=O)Oc1ccccc1C"),
+        ("C1CCC", "CCCC"),
+        ("c1cc", "CCC"),
+        ("CC%1", "CC"),
+        ("C[N", "C"),
+        ("CO.", "CO"),
+    ],
+)
+def test_open_branches_end_and_open_rings_are_left_open(beginning, drawn):
+    assert qed_of(beginning) == pytest.approx(smiles.qed(drawn), abs=1e-9)
+
+
+@pytest.mark.parametrize("beginning", ["", "[C"])
+def test_before_the_first_atom_there_is_no_drug_likeness(beginning):
+    assert qed_of(beginning) is None
+
+
+def qed_of(beginning):
+    return smiles._qed_so_far(beginning)
