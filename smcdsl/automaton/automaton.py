@@ -9,6 +9,7 @@ hole and following text the one with the shortest hole counts. States, rows and 
 
 from __future__ import annotations
 
+from heapq import heappop, heappush
 from pathlib import Path
 from threading import RLock
 from typing import Any
@@ -77,6 +78,7 @@ class TokenAutomaton:
         )
         self._set_limits()
         self._completable: dict[int, bool] = {}
+        self._left: dict[int, int] = {}
         self._undecided = 0
         config, _ = self._machine.parts_of(self._machine.start_place)
         self.start = self._machine.state(self._machine.start_place, 0)
@@ -258,28 +260,41 @@ class TokenAutomaton:
     def _can_finish(self, state: int) -> bool:
         """Whether some tokens lead from `state` to the end of the hole: a search, remembered.
 
-        Decides with a bounded number of steps; beyond them the answer is yes, and counted.
+        It goes first where the fewest bytes are left. Decides with a bounded number of steps; beyond them the
+        answer is yes, and counted.
         """
         known = self._completable.get(state)
         if known is not None:
             return known
         parents = {state: state}
-        agenda = [state]
-        for current in agenda:
+        agenda = [(self._bytes_left(state), 0, state)]
+        while agenda:
+            _, _, current = heappop(agenda)
             if self._completable.get(current) or self._is_finished(current) or self._may_end_turn(current):
                 return self._prove(parents, current)
             if self._completable.get(current) is False:
                 continue
-            if len(agenda) > _SEARCH_STEPS:
+            if len(parents) > _SEARCH_STEPS:
                 self._undecided += 1
                 return self._prove(parents, current)
             for after in self._followers(current):
                 if after not in parents:
                     parents[after] = current
-                    agenda.append(after)
+                    heappush(agenda, (self._bytes_left(after), len(parents), after))
         for visited in parents:
             self._completable[visited] = False
         return False
+
+    def _bytes_left(self, state: int) -> int:
+        """A guess of how many bytes are left to write, for a search to go by; 0 where there is none."""
+        config, tails = self._machine.parts_of(self._machine.place_of(state))
+        if tails or self._completion is None:
+            return 0
+        known = self._left.get(config)
+        if known is None:
+            hypotheses = self._machine.hypotheses(config)
+            known = self._left[config] = self._completion.bytes_left(self._configuration(hypotheses))
+        return known
 
     def _is_finished(self, state: int) -> bool:
         return bool(self._machine.pools.get(layout.STATE_DONE)[state])

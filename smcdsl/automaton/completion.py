@@ -58,7 +58,7 @@ class Completion:
             return None
         return ShortestEnds(self._tables.lexer, parser, stacks)
 
-    def _bytes_left(self, configuration: int) -> int:
+    def bytes_left(self, configuration: int) -> int:
         """A guess, seldom too high, of how many bytes there are to the nearest end."""
         if self._ends is None:
             return 0
@@ -106,7 +106,7 @@ class Completion:
         if not configuration:
             return False
         parents = {configuration: 0}
-        agenda = [(self._bytes_left(configuration), 0, configuration)]
+        agenda = [(self.bytes_left(configuration), 0, configuration)]
         onward: dict[int, Iterator[int]] = {}
         while agenda:
             least, depth, current = heappop(agenda)
@@ -126,7 +126,7 @@ class Completion:
                 after = recognizer.step(current, byte)
                 if after and after not in parents:
                     parents[after] = current
-                    its_least = 1 - depth + self._bytes_left(after)
+                    its_least = 1 - depth + self.bytes_left(after)
                     heappush(agenda, (its_least, depth - 1, after))
                     if its_least <= least:
                         # As short as can be: the other bytes wait. What led on once does so again.

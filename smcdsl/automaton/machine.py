@@ -291,15 +291,15 @@ class Machine:
 
     def place_of(self, state: int) -> int:
         """The place of a state."""
-        return int(self.pools.column(STATES, FIRST)[state])
+        return self.pools.item(STATES, FIRST, state)
 
     def count_of(self, state: int) -> int:
         """The number of tokens of a state, -1 once an end-of-turn token has ended the hole."""
-        return int(self.pools.column(STATES, SECOND)[state]) - 1
+        return self.pools.item(STATES, SECOND, state) - 1
 
     def parts_of(self, place: int) -> tuple[int, int]:
         """(config, tails) of a place; 0 is none."""
-        return int(self.pools.column(PLACES, FIRST)[place]), int(self.pools.column(PLACES, SECOND)[place])
+        return self.pools.item(PLACES, FIRST, place), self.pools.item(PLACES, SECOND, place)
 
     def may_end(self, config: int) -> bool:
         """Whether the text of a config is in the language."""
@@ -313,14 +313,14 @@ class Machine:
         """The hypotheses of a config."""
         found = []
         while config > 0:
-            found.append(self.hypothesis(int(self.pools.column(CONFIGS, SECOND)[config])))
-            config = int(self.pools.column(CONFIGS, FIRST)[config])
+            found.append(self.hypothesis(self.pools.item(CONFIGS, SECOND, config)))
+            config = self.pools.item(CONFIGS, FIRST, config)
         return found
 
     def hypothesis(self, number: int) -> Held:
         """(lexer state, node, obligations, state of the filter)."""
-        here = int(self.pools.column(HYPOTHESES, FIRST)[number])
-        node = int(self.pools.column(HYPOTHESES, SECOND)[number])
+        here = self.pools.item(HYPOTHESES, FIRST, number)
+        node = self.pools.item(HYPOTHESES, SECOND, number)
         q, r, owed = position_of(self.pools, here)
         return q, node, owed, r
 

@@ -91,6 +91,10 @@ class Pools:
         """FIRST or SECOND of all pairs of a pool."""
         return self._arrays[FIRST_POOL + POOL_SLOTS * pool + which][: self.used(pool)]
 
+    def item(self, pool: int, which: int, number: int) -> int:
+        """FIRST or SECOND of one pair of a pool."""
+        return int(self._arrays[FIRST_POOL + POOL_SLOTS * pool + which][number])
+
     def grow(self, pool: int) -> None:
         """Double the room of a pool."""
         at = FIRST_POOL + POOL_SLOTS * pool
