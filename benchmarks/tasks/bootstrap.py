@@ -50,4 +50,4 @@ def interval(rows: Sequence[float], seed: int = 0, draws: int = DRAWS) -> Interv
 
 def difference(first: Sequence[float], second: Sequence[float], seed: int = 0) -> Interval:
     """The interval of the mean of second - first, row by row (the rows are the same ones)."""
-    return interval(np.asarray(second, dtype=np.float64) - np.asarray(first, dtype=np.float64), seed)
+    return interval([b - a for a, b in zip(first, second, strict=True)], seed)

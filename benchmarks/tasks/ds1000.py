@@ -55,8 +55,10 @@ class Ds1000:
         return kept
 
     def grade(self, row: Row, answer: str) -> Grades:
-        """Whether the tests pass."""
-        return {"score": float(passes(row, answer))}
+        """Whether the tests pass, and whether the code of the prompt goes on with it and sets the variable."""
+        setup, cases = row.inputs["setup"], row.inputs["cases"]
+        runs = python.no_error(setup, [answer])[0] and python.pass_rate(setup, [answer], cases)[0] == 1.0
+        return {"runs": float(runs), "score": float(passes(row, answer))}
 
 
 def _row(found: splits.Row) -> Row | None:

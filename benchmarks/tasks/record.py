@@ -69,7 +69,7 @@ class Records:
         self.left_out: dict[str, str] = {}
         self.setting = dict(setting)
         lines = [] if path is None or not path.exists() else _whole_lines(path)
-        if lines:
+        if path is not None and lines:
             _compare(lines[0].get("setting"), self.setting, path)
             self._read(lines[1:])
             path.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")

@@ -84,12 +84,19 @@ def _scores(task: Task, table: Table) -> str:
             "method": name,
             "": METHODS[name].title,
             "score": str(interval(table.scores(name))),
+            **{grade: str(interval(table.scores(name, grade))) for grade in _other_grades(table)},
             "no answer": f"{sum(not run.answers for run in runs) / len(runs):.1%}",
             "ESS": f"{sum(run.ess for run in runs) / len(runs):.1f}",
             "resampled": f"{sum(run.resamplings for run in runs) / len(runs):.1f}",
         }
         lines.append(row | (extras(_drawn(runs)) if extras is not None else {}))
     return grid(lines)
+
+
+def _other_grades(table: Table) -> list[str]:
+    """Grades beside the score, such as whether an answer runs."""
+    answers = (answer for name in table.methods for run in table.records(name) for answer in run.answers)
+    return sorted({grade for answer in answers for grade in answer.grades} - {"score"})
 
 
 def _drawn(runs: Sequence[Record]) -> list[tuple[str, Mapping[str, float]]]:

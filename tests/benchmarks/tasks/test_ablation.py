@@ -306,9 +306,10 @@ def test_names_count_where_the_story_gives_them(is_placeholder, score):
 def test_reference_solutions_of_ds1000_pass_and_others_do_not():
     task = Ds1000()
     (row,) = task.rows(1)
-    assert task.grade(row, row.gold["reference"]) == {"score": 1.0}
-    for wrong in ("pass", f"{row.inputs['name']} = 'wrong'", "raise SystemExit", "import os; os._exit(0)", "1 +", '"'):
-        assert task.grade(row, wrong) == {"score": 0.0}, wrong
+    assert task.grade(row, row.gold["reference"]) == {"runs": 1.0, "score": 1.0}
+    assert task.grade(row, f"{row.inputs['name']} = 'wrong'") == {"runs": 1.0, "score": 0.0}
+    for wrong in ("pass", "raise SystemExit", "import os; os._exit(0)", "1 +", '"'):
+        assert task.grade(row, wrong) == {"runs": 0.0, "score": 0.0}, wrong
     # What the programs see holds neither tests nor solution.
     shown = json.dumps(row.inputs)
     assert "test_execution" not in shown
