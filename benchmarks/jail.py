@@ -1,10 +1,11 @@
 """What the jail costs: start, checks a second, and `python.no_error` at every statement by token of the program.
 
-    python -m benchmarks.jail [--rows 60]
+    python -m benchmarks.jail [--rows 60] [--wasm]
 
 The programs are reference solutions of DS-1000 (`$SMCDSL_DATA/ds1000`), run and not learnt from, with the code of their
 prompts as setup; each is judged at the end of every statement, as a single particle would be. Tokens are StarCoder's.
 Besides the wall clock the processor time of all processes is told, since a busy machine shows in the former.
+`--wasm` measures the rung of WebAssembly instead, its start and its checks only.
 """
 
 from __future__ import annotations
@@ -62,17 +63,29 @@ def processor_seconds() -> float:
 
 def rate(jail: _jail.Jail, program: Program, number: int) -> str:
     """Checks a second, many at a time."""
-    jail.run_all([program] * 20)
+    jail.run_all([program] * (number // 10))
     cpu, wall = processor_seconds(), time.perf_counter()
     assert all(report.ok for report in jail.run_all([program] * number))
     cpu, wall = processor_seconds() - cpu, time.perf_counter() - wall
     alone = []
-    for _ in range(40):
+    for _ in range(number // 5):
         began = time.perf_counter()
         jail.run_all([program])
         alone.append(1e3 * (time.perf_counter() - began))
     ways = f"one alone {min(alone):.1f} ms at best, {statistics.median(alone):.1f} in the median"
     return f"{number / wall:.0f} checks/s by the clock, {1e3 * cpu / number:.2f} ms of CPU each; {ways}"
+
+
+def measure(opened: Callable[[], _jail.Jail], stdlib: int, pandas: int) -> None:
+    """Print what opening a jail and so many checks in it cost."""
+    cpu, began = processor_seconds(), time.perf_counter()
+    jail = opened()
+    wall = time.perf_counter() - began
+    cpu = processor_seconds() - cpu
+    print(f"{jail.rung}: opens with its self-test in {wall:.2f} s, {cpu:.2f} of CPU; load {os.getloadavg()[0]:.1f}")
+    print("stdlib:", rate(jail, STDLIB, stdlib))
+    print("pandas:", rate(jail, PANDAS, pandas))
+    jail.close()
 
 
 def prefixes(code: str) -> list[str]:
@@ -128,7 +141,11 @@ def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--rows", type=int, default=60)
+    parser.add_argument("--wasm", action="store_true")
     chosen = parser.parse_args()
+    if chosen.wasm:
+        measure(lambda: _jail.Jail(monty=False, cpython=False), 200, 20)
+        return
     from tokenizers import Tokenizer
 
     encoder = Tokenizer.from_file(str(DATA / "tokenizers" / "starcoder" / "tokenizer.json"))
@@ -136,14 +153,7 @@ def main() -> None:
     def count(text: str) -> int:
         return len(encoder.encode(text, add_special_tokens=False).ids)
 
-    cpu, began = processor_seconds(), time.perf_counter()
-    plain = _jail.Jail(monty=False)
-    wall = time.perf_counter() - began
-    cpu = processor_seconds() - cpu
-    print(f"{plain.rung}: opens with its self-test in {wall:.2f} s, {cpu:.2f} of CPU; load {os.getloadavg()[0]:.1f}")
-    print("stdlib:", rate(plain, STDLIB, 400))
-    print("pandas:", rate(plain, PANDAS, 100))
-    plain.close()
+    measure(lambda: _jail.Jail(monty=False), 400, 100)
     jail = _jail.open_jail()
     print(jail.rung)
     jobs = programs(chosen.rows)

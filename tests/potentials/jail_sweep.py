@@ -1,9 +1,9 @@
 """All attacks on the jail in one process, whose user and means can be chosen: prints one JSON object.
 
-    python -m tests.potentials.jail_sweep [--user] [--plain] [--without landlock,seccomp]
+    python -m tests.potentials.jail_sweep [--user] [--plain] [--without landlock,seccomp] [--wasm]
 
 `--user` gives up root first, `--plain` hides bubblewrap. With `--without` layers are left open, to see what attacks
-do then.
+do then. `--wasm` takes that rung.
 """
 
 from __future__ import annotations
@@ -99,6 +99,7 @@ def main() -> None:
     parser.add_argument("--user", action="store_true")
     parser.add_argument("--plain", action="store_true")
     parser.add_argument("--without", default="")
+    parser.add_argument("--wasm", action="store_true")
     chosen = parser.parse_args()
     if chosen.user:
         # The server's own files, and the tests'.
@@ -108,7 +109,7 @@ def main() -> None:
         _jail_launch.bubblewrap = lambda: None
     hidden = [layer for layer in chosen.without.split(",") if layer]
     began = time.perf_counter()
-    jail = (OpenJail if hidden else _jail.Jail)(monty=False, hidden=hidden)
+    jail = (OpenJail if hidden else _jail.Jail)(monty=False, cpython=not chosen.wasm, hidden=hidden)
     started = time.perf_counter() - began
     try:
         print(json.dumps({**sweep(jail), "start_seconds": round(started, 3), "uid": os.getuid()}))

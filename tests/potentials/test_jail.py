@@ -139,7 +139,7 @@ if program:
     header = ctypes.create_string_buffer(struct.pack("@HP", len(program) // 8, ctypes.addressof(code)))
     assert _jail_kernel.prctl(22, 2, ctypes.byref(header)) == 0
 try:
-    jail = _jail.Jail(monty=sys.argv[2] == "monty")
+    jail = _jail.Jail(monty=sys.argv[2] == "monty", wasm=sys.argv[2] == "wasm")
     print(jail.rung)
     try:
         print([report.ok for report in jail.run_all([_jail.Program("", "x = 1"), _jail.Program("", "import pandas")])])
@@ -151,10 +151,10 @@ except _jail.JailRefused as error:
 """
 
 
-def opened_without(numbers: dict[int, int], monty: bool = False) -> str:
+def opened_without(numbers: dict[int, int], rung: str = "none") -> str:
     """What a process says whose kernel lacks system calls, when it opens a jail."""
     filtered = without_kernel(numbers).hex() if numbers else ""
-    command = [sys.executable, "-c", REFUSAL, filtered, "monty" if monty else "no"]
+    command = [sys.executable, "-c", REFUSAL, filtered, rung]
     done = subprocess.run(
         command, capture_output=True, text=True, timeout=120, env={**os.environ, "PYTHONPATH": ROOT_PATH}
     )
@@ -174,7 +174,7 @@ def test_a_kernel_without_landlock_is_refused_by_name():
 
 def test_without_landlock_monty_runs_what_it_can_and_says_so():
     pytest.importorskip("pydantic_monty")
-    said = opened_without({444: 38}, monty=True).splitlines()
+    said = opened_without({444: 38}, "monty").splitlines()
     assert said[0] == "monty"
     assert said[1].startswith("REFUSED monty cannot run this program")
     assert "landlock" in said[1]
@@ -183,7 +183,7 @@ def test_without_landlock_monty_runs_what_it_can_and_says_so():
 def test_a_kernel_without_seccomp_is_refused_by_name(monkeypatch):
     monkeypatch.setattr(_jail_kernel, "has_seccomp_filters", lambda: False)
     with pytest.raises(JailRefused, match="seccomp: the kernel takes no filters"):
-        Jail(monty=False)
+        Jail(monty=False, wasm=False)
 
 
 def test_an_unknown_processor_is_refused(monkeypatch):
@@ -191,7 +191,7 @@ def test_an_unknown_processor_is_refused(monkeypatch):
     unknown = os.uname_result((real.sysname, real.nodename, real.release, real.version, "vax"))
     monkeypatch.setattr(os, "uname", lambda: unknown)
     with pytest.raises(JailRefused, match="system calls of vax are not known"):
-        Jail(monty=False)
+        Jail(monty=False, wasm=False)
     with pytest.raises(_jail_kernel.LockdownError, match="vax"):
         _jail_kernel.enter_filter()
 
@@ -199,7 +199,7 @@ def test_an_unknown_processor_is_refused(monkeypatch):
 def test_another_system_is_refused(monkeypatch):
     monkeypatch.setattr(sys, "platform", "darwin")
     with pytest.raises(JailRefused, match="pip install pydantic-monty"):
-        Jail(monty=False)
+        Jail(monty=False, wasm=False)
 
 
 def test_without_bubblewrap_the_rung_is_lower_and_says_so(no_bubblewrap):
