@@ -328,7 +328,9 @@ class TokenAutomaton:
 
     def _possible(self, hypotheses: list[Held]) -> bool:
         """Whether one of some hypotheses can be completed."""
-        return self._completion is None or self._completion.possible(self._configuration(hypotheses))
+        if self._completion is None or self._completion.takes_for_granted():
+            return True
+        return self._completion.possible(self._configuration(hypotheses))
 
     def _spells_all_bytes(self) -> bool:
         """Whether every byte that may be needed is a token by itself, so that every text can be written."""

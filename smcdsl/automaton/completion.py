@@ -26,6 +26,8 @@ SEARCH_STEPS = {True: 3000, False: 200}
 """For small parsers and others: configurations looked at before a search gives up and answers yes."""
 ALL_STEPS = {True: 100_000, False: 20_000}
 """The same for all searches of an automaton together; then every answer is yes."""
+BLIND_STEPS = 400
+"""The same for parsers that are not small where nothing guides a search: it seldom finds anything."""
 
 MOST_GUIDED = 2_000
 """LR states of parsers at most for which the way to an end is worked out, in less than a second."""
@@ -38,25 +40,35 @@ class Completion:
         self._recognizer = recognizer
         self.is_local = tables.separable and tables.filter is None
         """Whether one hypothesis without obligations can always be completed."""
+        self._tables = tables
         self.undecided = 0
         small = tables.parser is None or len(tables.parser.shift) <= SMALL_PARSER
         self._steps, self._steps_left = SEARCH_STEPS[small], ALL_STEPS[small]
+        if not small and not self._is_guided:
+            self._steps_left = BLIND_STEPS
         self._known: dict[int, bool] = {}
         self._left: dict[tuple[int, int], int] = {}
-        self._tables = tables
 
     @cached_property
     def _bytes(self) -> list[int]:
         return _representatives(self._tables)
 
+    @property
+    def _is_guided(self) -> bool:
+        parser = self._tables.parser
+        assert parser is not None
+        is_plain = type(self._recognizer.stacks) is LinearStacks and len(parser.markers) <= 1
+        return is_plain and len(parser.shift) <= MOST_GUIDED
+
     @cached_property
     def _ends(self) -> ShortestEnds | None:
-        stacks, parser = self._recognizer.stacks, self._tables.parser
-        assert self._tables.lexer is not None
-        assert parser is not None
-        if type(stacks) is not LinearStacks or len(parser.markers) > 1 or len(parser.shift) > MOST_GUIDED:
+        stacks, parser, lexer = self._recognizer.stacks, self._tables.parser, self._tables.lexer
+        if not self._is_guided:
             return None
-        return ShortestEnds(self._tables.lexer, parser, stacks)
+        assert type(stacks) is LinearStacks
+        assert lexer is not None
+        assert parser is not None
+        return ShortestEnds(lexer, parser, stacks)
 
     def bytes_left(self, configuration: int) -> int:
         """A guess, seldom too high, of how many bytes there are to the nearest end."""
@@ -86,6 +98,11 @@ class Completion:
     def has_given_up(self) -> bool:
         """Whether searches took so long altogether that there will be no more."""
         return self._steps_left <= 0
+
+    def takes_for_granted(self) -> bool:
+        """Whether there will be no more searches; counts a text that is allowed without one."""
+        self.undecided += self.has_given_up
+        return self.has_given_up
 
     def possible(self, configuration: int) -> bool:
         """Whether some text of the language begins like the text so far (or the search gave up)."""
