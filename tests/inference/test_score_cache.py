@@ -294,8 +294,10 @@ def test_a_folder_that_cannot_be_written_is_one_warning(folder: Path) -> None:
 
 WRITER = """
 import sys
-from smcdsl.inference.score_cache import ScoreCache
-cache = ScoreCache()
+from smcdsl.inference import score_cache
+# What another process holds up for longer than this is not kept.
+score_cache._BUSY_SECONDS = 60
+cache = score_cache.ScoreCache()
 own = int(sys.argv[1])
 for number in range(300):
     cache.put({bytes([own]) + number.to_bytes(19, "big"): number / 7})
