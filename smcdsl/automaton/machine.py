@@ -220,7 +220,7 @@ class Machine:
         return reached
 
     def _top(self, node: int) -> int:
-        content = int(self.pools.column(NODES, SECOND)[node])
+        content = self.pools.item(NODES, SECOND, node)
         return content & STATE_MASK if content >= 0 else self._top(self.stacks_of(node)[0])
 
     def whole_stacks(self, node: int) -> Stacks:
@@ -236,14 +236,14 @@ class Machine:
 
     def stacks_of(self, node: int) -> list[int]:
         """The nodes with one top state that a node stands for."""
-        below, state = (int(self.pools.column(NODES, which)[node]) for which in (FIRST, SECOND))
+        below, state = (self.pools.item(NODES, which, node) for which in (FIRST, SECOND))
         if state >= 0:
             return [node]
         found = []
         rest = -below
         while rest > 0:
-            found.append(int(self.pools.column(layout.SETS, SECOND)[rest]))
-            rest = int(self.pools.column(layout.SETS, FIRST)[rest])
+            found.append(self.pools.item(layout.SETS, SECOND, rest))
+            rest = self.pools.item(layout.SETS, FIRST, rest)
         return found
 
     def _place(self, hypotheses: list[tuple[int, int]]) -> int:

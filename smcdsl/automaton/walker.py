@@ -154,10 +154,10 @@ def number_of(t: int, position: Position, make_room: Any) -> int:
 
 def position_of(pools: Pools, number: int) -> Position:
     """What a number stands for."""
-    room, owed = (int(pools.column(OMEGAS, which)[number]) for which in (FIRST, SECOND))
+    room, owed = (pools.item(OMEGAS, which, number) for which in (FIRST, SECOND))
     obligations = []
     while owed > 0:
-        obligations.append(int(pools.column(OWED, SECOND)[owed]))
-        owed = int(pools.column(OWED, FIRST)[owed])
-    q, r = (int(pools.column(ROOMS, which)[room]) for which in (FIRST, SECOND))
+        obligations.append(pools.item(OWED, SECOND, owed))
+        owed = pools.item(OWED, FIRST, owed)
+    q, r = (pools.item(ROOMS, which, room) for which in (FIRST, SECOND))
     return q, r, tuple(sorted(obligations))
