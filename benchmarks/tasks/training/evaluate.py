@@ -21,11 +21,10 @@ from benchmarks.tasks import splits
 from benchmarks.tasks.training import goals, planetarium, spider
 from benchmarks.tasks.training.databases import opened, result, same_result, schema_of
 from benchmarks.tasks.training.queries import canonical, rendered
-from smcdsl.models.embedded.decoder import Decoder, log_softmax
 from smcdsl.models.embedded.model import EmbeddedModel
+from smcdsl.models.embedded.training.evaluate import answers, prompt_of
 from smcdsl.models.embedded.training.questions import SYSTEM
 
-SAMPLES = 5
 LONGEST = 140
 
 
@@ -35,35 +34,6 @@ class Verdict(NamedTuple):
     right: bool
     exact: bool
     runs: bool
-
-
-def prompt_of(model: EmbeddedModel, system: str, user: str, opening: str = "") -> list[int]:
-    """Return the ids up to where the model writes, as the engine makes them."""
-    ids: list[int] = []
-    for earlier, role, text in (((), "system", system), (("system",), "user", user)):
-        turn = model.turn(earlier, role)  # type: ignore[arg-type]
-        ids += [*turn.opening, *model.encode(text), *turn.closing]
-    return [*ids, *model.turn(("system", "user"), "assistant").opening, *model.encode(opening)]
-
-
-def answers(model: EmbeddedModel, prompt: Sequence[int], random: np.random.Generator) -> list[str]:
-    """Return the greedy answer and `SAMPLES` sampled ones."""
-    decoder = Decoder(model._weights, SAMPLES + 1)
-    rows = np.arange(SAMPLES + 1)
-    logprobs = np.repeat(log_softmax(decoder.prefill(np.asarray(prompt))[None]), len(rows), axis=0)
-    texts: list[list[int]] = [[] for _ in rows]
-    for _ in range(LONGEST):
-        noise = random.gumbel(size=logprobs.shape)
-        noise[rows == 0] = 0
-        tokens = (logprobs + noise).argmax(-1)
-        for row, token in zip(rows.tolist(), tokens.tolist(), strict=True):
-            texts[row].append(token)
-        goes_on = ~np.isin(tokens, model.vocabulary.end_of_turn)
-        rows = rows[goes_on]
-        if not len(rows):
-            break
-        logprobs = log_softmax(decoder.step(rows, tokens[goes_on]))
-    return [model.vocabulary.spell(text).decode(errors="replace") for text in texts]
 
 
 def shares(verdicts: list[list[Verdict]], fit: int, rows: int) -> dict[str, float]:
@@ -88,7 +58,7 @@ def spider_shares(model: EmbeddedModel, rows: Sequence[splits.Row], show: bool) 
             continue
         tokens, _ = canonical(row["query"], schema)
         gold = rendered(tokens)
-        texts = answers(model, prompt, random)
+        texts = answers(model, prompt, random, LONGEST)
         checked = {}
         for text in set(texts):
             runs = text.startswith("SELECT") and result(opened(path), text, False) is not None
@@ -110,7 +80,7 @@ def planetarium_shares(model: EmbeddedModel, rows: Sequence[splits.Row], show: b
         wanted = goals.facts_of(gold)
         assert wanted is not None, row["id"]
         line = []
-        for text in answers(model, prompt, random):
+        for text in answers(model, prompt, random, LONGEST):
             goal = text.removesuffix(planetarium.CLOSING)
             facts = goals.facts_of(goal)
             right = facts is not None and (

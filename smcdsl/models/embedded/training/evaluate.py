@@ -36,19 +36,24 @@ class Item(NamedTuple):
     database: sqlite3.Connection | None
 
 
-def answers(model: EmbeddedModel, item: Item, random: np.random.Generator) -> list[str]:
-    """Return the greedy answer and `SAMPLES` sampled ones."""
-    roles = (("system", questions.SYSTEM), ("user", f"Schema:\n{item.schema}\n\nQuestion: {item.question}"))
-    prompt: list[int] = []
-    for place, (role, text) in enumerate(roles):
-        turn = model.turn([role for role, _ in roles[:place]], role)  # type: ignore[arg-type, misc]
-        prompt += [*turn.opening, *model.encode(text), *turn.closing]
-    prompt += model.turn(("system", "user"), "assistant").opening
+def prompt_of(model: EmbeddedModel, system: str, user: str, opening: str = "") -> list[int]:
+    """Return the ids up to where the model writes, as the engine makes them."""
+    ids: list[int] = []
+    for earlier, role, text in (((), "system", system), (("system",), "user", user)):
+        turn = model.turn(earlier, role)  # type: ignore[arg-type]
+        ids += [*turn.opening, *model.encode(text), *turn.closing]
+    return [*ids, *model.turn(("system", "user"), "assistant").opening, *model.encode(opening)]
+
+
+def answers(
+    model: EmbeddedModel, prompt: Sequence[int], random: np.random.Generator, longest: int = LONGEST
+) -> list[str]:
+    """Return the greedy answer and `SAMPLES` sampled ones, of `longest` tokens at most."""
     decoder = Decoder(model._weights, SAMPLES + 1)
     rows = np.arange(SAMPLES + 1)
     logprobs = np.repeat(log_softmax(decoder.prefill(np.asarray(prompt))[None]), len(rows), axis=0)
     texts: list[list[int]] = [[] for _ in rows]
-    for _ in range(LONGEST):
+    for _ in range(longest):
         noise = random.gumbel(size=logprobs.shape)
         noise[rows == 0] = 0
         tokens = (logprobs + noise).argmax(-1)
@@ -112,7 +117,8 @@ def evaluate(model: EmbeddedModel, items: Sequence[Item], show: bool = False) ->
     right = np.zeros((len(items), SAMPLES + 1))
     running = np.zeros_like(right)
     for index, item in enumerate(items):
-        texts = answers(model, item, random)
+        prompt = prompt_of(model, questions.SYSTEM, f"Schema:\n{item.schema}\n\nQuestion: {item.question}")
+        texts = answers(model, prompt, random)
         right[index] = [is_right(item, text) for text in texts]
         running[index] = [runs(item, text) for text in texts]
         if show:
