@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from smcdsl.automaton import layout
 from smcdsl.automaton.applying import Allowed, gather
+from smcdsl.automaton.closing import Closing
 from smcdsl.automaton.completion import Completion
 from smcdsl.automaton.forcing import Forcing
 from smcdsl.automaton.layout import STATES
@@ -36,6 +37,8 @@ _SMALL_VOCABULARY = 4096
 _SMALL_PARSER = 128
 """Up to so many tokens, and states of the parser, a limit that is near is decided by search."""
 _SEARCH_STEPS = 2000
+_KEPT_GUESSES = 1 << 23
+"""Tokens of places whose guesses are remembered; beyond them all are forgotten."""
 
 
 class TokenAutomaton:
@@ -65,6 +68,12 @@ class TokenAutomaton:
         )
         self._machine = Machine(tables, following or b"", self._possible, cache_dir)
         self._limit = TokenLimit(tables, self._machine)
+        self._closing: Closing | None = None
+        if self._limit.most is not None and Closing.fits(tables, self._recognizer):
+            assert isinstance(self._recognizer, ParsedRecognizer)
+            self._closing = Closing(tables, self._machine, self._recognizer)
+        self._guesses: dict[int, tuple[NDArray[np.int64], NDArray[np.int64]]] = {}
+        self._guesses_held = 0
         self._sites = SiteFinder(tables, self._recognizer)
         self._forcing = Forcing(self._machine, self._spell, self.mask, self.next)
         self._lock = RLock()
@@ -189,6 +198,40 @@ class TokenAutomaton:
         with self._lock:
             return self._sites.find(text, complete)
 
+    def bytes_left(self, state: int) -> int:
+        """A guess of how many bytes are left to write, for searches to go by; 0 where there is none."""
+        with self._lock:
+            return self._bytes_left(state)
+
+    @property
+    def guesses_ends(self) -> bool:
+        """Whether there is a limit on tokens, of which masks know no more than a bound."""
+        return self._closing is not None
+
+    def tokens_left(self, states: NDArray[np.int64]) -> NDArray[np.int64]:
+        """(N,) how many more tokens the hole may have, where `guesses_ends`."""
+        assert self._limit.most is not None
+        counts = self._machine.pools.column(STATES, layout.SECOND)[states].astype(np.int64) - 1
+        return self._limit.most - np.maximum(counts, 0)
+
+    def tokens_to_end(self, states: NDArray[np.int64]) -> NDArray[np.int64]:
+        """(N,) about how many tokens the hole needs to end, where `guesses_ends`: a guess (`closing`)."""
+        with self._lock:
+            return np.array([self._guess(state) for state in states.tolist()], dtype=np.int64)
+
+    def tokens_to_end_after(self, state: int, tokens: NDArray[np.int32]) -> NDArray[np.int64]:
+        """(K,) the same after each of some tokens, ascending, that the mask of a state allows."""
+        place = self._machine.place_of(state)
+        with self._lock:
+            known = self._guesses.get(place)
+            if known is None:
+                known = self._guesses[place] = self._guess_after(place)
+                self._guesses_held += len(known[0])
+                if self._guesses_held > _KEPT_GUESSES:
+                    self._guesses, self._guesses_held = {place: known}, len(known[0])
+        allowed, guesses = known
+        return guesses if len(allowed) == len(tokens) else guesses[np.searchsorted(allowed, tokens)]
+
     def sizes(self) -> dict[str, int]:
         """Numbers for reports: states, distinct masks and their bytes, bytes of all, states kept without proof."""
         return {
@@ -199,41 +242,58 @@ class TokenAutomaton:
             "undecided": self._undecided + (0 if self._completion is None else self._completion.undecided),
         }
 
+    def _guess(self, state: int) -> int:
+        assert self._closing is not None
+        config, tails = self._machine.parts_of(self._machine.place_of(state))
+        return 0 if tails or not config or self._is_finished(state) else self._closing.tokens_left(config)
+
+    def _guess_after(self, place: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        tokens = self._machine.tokens_of(place)
+        after = self._machine.read_all(place, 0, tokens) + 1  # 0 for none
+        is_reached = np.zeros(int(after.max(initial=0)) + 1, dtype=np.bool_)
+        is_reached[after] = True
+        guesses = np.zeros(len(is_reached), dtype=np.int64)
+        for state in np.flatnonzero(is_reached[1:]).tolist():
+            guesses[state + 1] = self._guess(state)
+        return tokens, guesses[after]
+
     def _set_limits(self) -> None:
         table, limit = self._machine.pools.table, self._limit
         table[layout.COUNTS] = limit.active
         table[layout.LEAST] = limit.least
         table[layout.MOST] = -1 if limit.most is None else limit.most
         # Without a limit every count is 0, so that the states of a search are as few as the places.
-        table[layout.COUNT_FROM], table[layout.COUNT_TO] = (1, 0) if self._search_always else limit.free_counts()
+        free = (1, 0) if self._search_always else limit.free_counts(self._search_near_limit)
+        table[layout.COUNT_FROM], table[layout.COUNT_TO] = free
 
     def _special_row(self, state: int) -> int:
         """The row of a state whose mask limits or a small vocabulary have a say in."""
         machine = self._machine
         place, count = machine.place_of(state), machine.count_of(state)
         tokens = machine.tokens_of(place)
-        mask = np.zeros(2 * machine.words, dtype=np.uint32)
         search = self._searches(count)
-        after = self._settled(machine.read_all(place, count, tokens))
-        for token, follower in zip(tokens.tolist(), after):
-            if follower >= 0 and (not search or self._can_finish(follower)):
-                mask[token >> 5] |= np.uint32(1 << (token & 31))
-        return machine.keep_row(mask)
+        after = machine.read_all(place, count, tokens) + 1  # 0 for none
+        good = np.zeros(int(after.max(initial=0)) + 1, dtype=np.bool_)
+        good[after] = True
+        for follower in np.flatnonzero(good).tolist():
+            settled = self._settled(follower - 1)
+            good[follower] = settled >= 0 and (not search or self._can_finish(settled))
+        bits = np.zeros(64 * machine.words, dtype=np.uint8)
+        bits[tokens[good[after]]] = 1
+        return machine.keep_row(np.packbits(bits, bitorder="little").view(np.uint32))
 
     def _special_advance(self, state: int, token: int) -> int:
         machine = self._machine
         place, count = machine.place_of(state), machine.count_of(state)
-        (after,) = self._settled(machine.read_all(place, count, np.array([token], dtype=np.int64)))
+        after = self._settled(int(machine.read_all(place, count, np.array([token], dtype=np.int64))[0]))
         if after >= 0 and self._searches(count) and not self._can_finish(after):
             return DEAD
         return after
 
-    def _settled(self, states: NDArray[np.int64]) -> list[int]:
-        """The same states without what can no longer end within the limit; DEAD where nothing is left."""
-        known = {state: self._settle(state) if state >= 0 else DEAD for state in np.unique(states).tolist()}
-        return [known[state] for state in states.tolist()]
-
-    def _settle(self, state: int) -> int:
+    def _settled(self, state: int) -> int:
+        """The same state without what can no longer end within the limit; DEAD where nothing is left."""
+        if state < 0:
+            return DEAD
         machine = self._machine
         count = machine.count_of(state)
         config, tails = machine.parts_of(machine.place_of(state))
@@ -255,7 +315,8 @@ class TokenAutomaton:
         machine = self._machine
         place, count = machine.place_of(state), machine.count_of(state)
         tokens = machine.tokens_of(place)
-        return sorted({after for after in self._settled(machine.read_all(place, count, tokens)) if after >= 0})
+        after = map(self._settled, np.unique(machine.read_all(place, count, tokens)).tolist())
+        return sorted({state for state in after if state >= 0})
 
     def _can_finish(self, state: int) -> bool:
         """Whether some tokens lead from `state` to the end of the hole: a search, remembered.

@@ -87,11 +87,11 @@ class Completion:
         ends, lexer, stacks = self._ends, self._recognizer.plain_lexer, self._recognizer.stacks
         assert ends is not None
         if lexer.is_start[state]:
-            return ends.bytes_to_end(parser)
+            return ends.to_end(parser)
         least = FAR
         for terminal in bits(lexer.alive(state) & stacks.acceptable(parser)):
             after = parser if lexer.ignored >> terminal & 1 else stacks.shift(parser, terminal)[0]
-            least = min(least, ends.bytes_to_lexeme(state, terminal) + ends.bytes_to_end(after))
+            least = min(least, ends.bytes_to_lexeme(state, terminal) + ends.to_end(after))
         return least
 
     @property
@@ -122,6 +122,10 @@ class Completion:
     def _search(self, configuration: int, recognizer: ParsedRecognizer) -> bool:
         if not configuration:
             return False
+        if self._is_goal(configuration, recognizer):
+            # Most often; and then nothing has to guide a search, which takes long to work out.
+            self._steps_left -= 1
+            return True
         parents = {configuration: 0}
         agenda = [(self.bytes_left(configuration), 0, configuration)]
         onward: dict[int, Iterator[int]] = {}

@@ -86,6 +86,9 @@ def owe(t: int, owed: int, state: int) -> int:
     """Obligations with one more; lists are kept in descending order from the front."""
     larger, count = i64(t, WANTED), 0
     while owed > 0 and second_of(t, OWED, owed) > state:
+        if count == SCRATCH:
+            set_i64(t, FLAG, -2)
+            return owed
         set_i32(larger, count, second_of(t, OWED, owed))
         owed = first_of(t, OWED, owed)
         count += 1

@@ -49,11 +49,15 @@ class TokenLimit:
             return min(self._table()[q] for q, _, _, _ in self._machine.hypotheses(config))
         return 0 if self._machine.may_end(config) else 1
 
-    def free_counts(self) -> tuple[int, int]:
-        """Counts at least and at most so large that limits make no difference to what comes next."""
+    def free_counts(self, searches: bool) -> tuple[int, int]:
+        """Counts at least and at most so large that limits make no difference to what comes next.
+
+        Args:
+            searches: whether ends near the limit are searched for (`is_near`).
+        """
         if self.most is None:
             return self.least, 1 << 30
-        reserve = max(self._farthest(), _NEAR)
+        reserve = max(self._farthest(), _NEAR if searches else 0)
         return self.least, self.most - 1 - reserve
 
     def _farthest(self) -> int:

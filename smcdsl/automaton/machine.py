@@ -381,7 +381,7 @@ class Machine:
                 return rows[:count]
             first = int(rows[count])
             if code == SPECIAL:
-                rows[first] = special(int(states[first]))
+                rows[first] = self._remembered(int(states[first]), special)
                 if out is not None:
                     out[first] = self.pools.get(layout.ROWS)[rows[first]]
                 first += 1
@@ -395,8 +395,15 @@ class Machine:
             if row >= 0 and not self.pools.table[FLAG]:
                 return row
             if row == reading.SPECIALS:
-                return special(state)
+                return self._remembered(state, special)
             self._help_place(self._why(), self.place_of(state))
+
+    def _remembered(self, state: int, special: Callable[[int], int]) -> int:
+        """The row of a state that limits have a say in, which kernels find from now on."""
+        row = special(state)
+        self.pools.get(layout.STATE_ROW)[state] = row
+        self.pools.get(layout.STATE_AGE)[state] = self.pools.get(layout.ROW_AGE)[row]
+        return row
 
     def row_of_place(self, place: int) -> int:
         """The row of a place as the grammar alone has it."""

@@ -33,6 +33,7 @@ if not numba.config.CACHE_DIR and not any(
 _KERNELS = (
     "applying",
     "deciding",
+    "distinct",
     "forcing",
     "grouping",
     "interning",
@@ -40,6 +41,7 @@ _KERNELS = (
     "lexing",
     "memory",
     "parsing",
+    "proving",
     "reading",
     "tails",
 )

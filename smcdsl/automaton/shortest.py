@@ -2,11 +2,12 @@
 
 For every LR state, the ways in which the rules that are being read there can be finished: (states popped, nonterminal),
 each with the fewest bytes that it takes, whatever lookaheads and lexing say. From a stack they lead to shorter stacks,
-and at last to one that may end.
+and at last to one that may end. Other costs of terminals than bytes are added up in the same way (`closing`).
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from heapq import heappop, heappush
 
 import numpy as np
@@ -23,24 +24,31 @@ Finish = dict[tuple[int, int], int]
 
 
 class ShortestEnds:
-    """Lower bounds for stacks of a deterministic parser without columns."""
+    """Lower bounds for stacks of a deterministic parser without columns.
 
-    def __init__(self, lexer: LexerTables, parser: ParserTables, stacks: LinearStacks) -> None:
+    Args:
+        costs: of each terminal but `$end`, in place of the fewest bytes of its lexemes.
+    """
+
+    def __init__(
+        self, lexer: LexerTables, parser: ParserTables, stacks: LinearStacks, costs: Sequence[int] | None = None
+    ) -> None:
         self._lexer, self._parser, self._stacks = lexer, parser, stacks
         self._end = parser.shift.shape[1] - 1
         # Bytes that the lexer does not tell apart are one column.
         self._after = np.unique(lexer.next_state, axis=1)
         self._to_accept: dict[int, NDArray[np.int32]] = {}
-        self._lengths = [self._length(terminal) for terminal in range(self._end)]
+        self._lengths = [self._length(t) for t in range(self._end)] if costs is None else list(costs)
         self._shortest = [FAR] * parser.goto.shape[1]
         self._finishes = self._all_finishes()
         # The whole text is read by no rule: what it takes from the first state on.
         wholes = np.flatnonzero((parser.goto[0] >= 0) & (parser.shift[parser.goto[0], self._end] >= 0))
         self._whole = min((self._shortest[n] for n in wholes.tolist()), default=FAR)
         self._known: dict[int, int] = {}
+        self._sorted: dict[int, list[tuple[int, int, int]]] = {}
 
-    def bytes_to_end(self, node: int) -> int:
-        """At least so many bytes from between lexemes, with this stack, to where the text may end."""
+    def to_end(self, node: int) -> int:
+        """At least so much (bytes, if nothing else) from between lexemes, with this stack, to a possible end."""
         known = self._known.get(node)
         if known is None:
             known = self._known[node] = self._search(node)
@@ -120,11 +128,14 @@ class ShortestEnds:
         return finishes
 
     def _search(self, node: int) -> int:
+        """The cheapest way over ever shorter stacks; one whose own way is known is not followed again."""
         stacks, goto = self._stacks, self._parser.goto
-        best = {node: 0}
+        best, found = {node: 0}, FAR
         agenda = [(0, node)]
         while agenda:
             distance, here = heappop(agenda)
+            if distance >= found:
+                break
             if distance > best[here]:
                 continue
             state = stacks.state[here]
@@ -133,7 +144,10 @@ class ShortestEnds:
             if stacks.parent[here] == BOTTOM and self._whole < FAR:
                 best[BOTTOM] = min(best.get(BOTTOM, FAR), distance + self._whole)
                 heappush(agenda, (best[BOTTOM], BOTTOM))
-            for (popped, lhs), cost in self._finishes[state].items():
+            for popped, lhs, cost in self._ways(state):
+                total = distance + cost
+                if total >= found:
+                    break
                 below = here
                 for _ in range(popped):
                     below = stacks.parent[below]
@@ -142,7 +156,20 @@ class ShortestEnds:
                 if below == BOTTOM or goto[stacks.state[below], lhs] < 0:
                     continue
                 after = stacks.push(below, int(goto[stacks.state[below], lhs]))
-                if distance + cost < best.get(after, FAR):
-                    best[after] = distance + cost
-                    heappush(agenda, (distance + cost, after))
-        return FAR
+                if total >= best.get(after, FAR):
+                    continue
+                best[after] = total
+                known = self._known.get(after)
+                if known is None:
+                    heappush(agenda, (total, after))
+                else:
+                    found = min(found, total + known)
+        return found
+
+    def _ways(self, state: int) -> list[tuple[int, int, int]]:
+        """(states popped, nonterminal, cost) of what can be finished in a state, the cheapest first."""
+        known = self._sorted.get(state)
+        if known is None:
+            ways = [(popped, lhs, cost) for (popped, lhs), cost in self._finishes[state].items()]
+            known = self._sorted[state] = sorted(ways, key=lambda way: way[2])
+        return known

@@ -110,7 +110,7 @@ class AutomatonTables(NamedTuple):
     """Content hash of grammar and vocabulary."""
 
 
-_PARTS: dict[str, Any] = {
+PARTS: dict[str, Any] = {
     "trie": TrieTables,
     "regular": RegularTables,
     "lexer": LexerTables,
@@ -119,7 +119,8 @@ _PARTS: dict[str, Any] = {
     "layout": LayoutTables,
     "leaves": RegularTables,
 }
-_PLAIN = (
+"""The parts that are arrays."""
+PLAIN = (
     "deterministic",
     "separable",
     "token_limit",
@@ -129,6 +130,7 @@ _PLAIN = (
     "end_of_turn",
     "fingerprint",
 )
+"""The others."""
 
 
 def plain_arrays(part: Any) -> Any:
@@ -139,11 +141,11 @@ def plain_arrays(part: Any) -> Any:
 def save_tables(tables: AutomatonTables, path: Path) -> None:
     """Write tables to a file of the cache. Arrays are stored raw, never pickled; the trie is left out."""
     arrays: dict[str, NDArray[Any]] = {}
-    for name, kind in _PARTS.items():
+    for name, kind in PARTS.items():
         part = getattr(tables, name)
         if part is not None and name != "trie":
             arrays.update({f"{name}.{field}": getattr(part, field) for field in kind._fields})
-    plain = {name: getattr(tables, name) for name in _PLAIN} | {"format": FORMAT}
+    plain = {name: getattr(tables, name) for name in PLAIN} | {"format": FORMAT}
     arrays["plain"] = np.frombuffer(json.dumps(plain).encode(), dtype=np.uint8)
     write_arrays(arrays, path)
 
@@ -157,7 +159,7 @@ def load_tables(path: Path, trie: TrieTables) -> AutomatonTables | None:
     if plain.pop("format") != FORMAT:
         return None
     parts: dict[str, Any] = {"trie": trie}
-    for name, kind in _PARTS.items():
+    for name, kind in PARTS.items():
         if name != "trie":
             found = f"{name}.{kind._fields[0]}" in arrays
             parts[name] = kind(*(arrays[f"{name}.{field}"] for field in kind._fields)) if found else None

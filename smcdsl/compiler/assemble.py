@@ -95,9 +95,9 @@ def compile_grammar(
         CompileError: E0403 no text matches, E0404 a part that cannot be restricted, E0407 a literal spells a
             special token, E0409 more than `state_limit` states.
     """
-    _refuse_special_tokens(grammar, vocabulary)
+    refuse_special_tokens(grammar, vocabulary)
     trie = vocabulary_trie(vocabulary, cache_dir)
-    fingerprint = _fingerprint(grammar, vocabulary, state_limit)
+    fingerprint = fingerprint_of(grammar, vocabulary, state_limit)
     path = None if cache_dir is None else cache_dir / "automata" / f"{fingerprint}.arrays"
     if path is not None and (known := load_tables(path, trie)) is not None:
         return known
@@ -141,7 +141,8 @@ def _trie(fingerprint: str, unhashed: _Unhashed, cache_dir: Path | None) -> Trie
     return trie
 
 
-def _fingerprint(grammar: Grammar, vocabulary: Vocabulary, state_limit: int) -> str:
+def fingerprint_of(grammar: Grammar, vocabulary: Vocabulary, state_limit: int) -> str:
+    """What tables are kept under: a hash of all that they are made from."""
     from smcdsl import __version__
 
     digest = hashlib.blake2b(digest_size=20)
@@ -564,7 +565,8 @@ def _anything() -> Dfa:
     return Dfa(np.array([[0] * 256, [1] * 256], dtype=np.int32), np.array([False, True]), 1)
 
 
-def _refuse_special_tokens(grammar: Grammar, vocabulary: Vocabulary) -> None:
+def refuse_special_tokens(grammar: Grammar, vocabulary: Vocabulary) -> None:
+    """Raises CompileError E0407 for a grammar with a literal that spells a special token."""
     names = [name for _, name in vocabulary.special_names if len(name) > 2]
     if not names:
         return

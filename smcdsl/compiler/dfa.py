@@ -33,6 +33,7 @@ from smcdsl.compiler.operations import (
     prefixes,
     remainder,
     repeat,
+    sequence_in,
     tagged_union,
     union,
 )
@@ -99,6 +100,7 @@ __all__ = [
     "remainder",
     "repeat",
     "restrict",
+    "sequence_in",
     "shortest",
     "substrings",
     "tagged_union",

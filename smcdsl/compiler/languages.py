@@ -25,8 +25,7 @@ from smcdsl.compiler.dfa import (
     from_expression,
     intersect,
     is_empty,
-    repeat,
-    union,
+    sequence_in,
 )
 from smcdsl.compiler.lexed import LexedGrammar
 from smcdsl.compiler.product import grammar_accepts, has_text_in, intersect_rules, without_restrictions
@@ -314,10 +313,9 @@ class LexedLanguage:
         """Conditions and filters."""
         return restriction_dfa(self.grammar)
 
-    @cached_property
-    def outside(self) -> Dfa:
-        """Texts that are sequences of texts of terminals: all texts of the grammar are among them."""
-        return repeat(union(self.lexed.used_dfas(), ANALYSIS_LIMIT), 0, None, ANALYSIS_LIMIT)
+    def meets(self, dfa: Dfa) -> bool:
+        """Whether a sequence of texts of terminals is in a language: all texts of the grammar are such sequences."""
+        return sequence_in(self.lexed.used_dfas(), dfa, ANALYSIS_LIMIT)
 
     def accepts(self, text: str) -> bool | None:
         """Membership, conditions and filters included."""
@@ -329,7 +327,7 @@ class LexedLanguage:
         """Whether a text has this part: if some lexeme can, unless the grammar is restricted by more than length."""
         wanted = containing(from_bytes(text.encode()))
         allowed = wanted if self.restriction is None else intersect(wanted, self.restriction)
-        if is_empty(allowed) or is_empty(intersect(self.outside, allowed, ANALYSIS_LIMIT)):
+        if is_empty(allowed) or not self.meets(allowed):
             return False
         only_lengths = all(isinstance(c, Limit) for c in self.grammar.conditions) and not self.grammar.filters
         in_lexeme = any(not is_empty(intersect(dfa, wanted)) for dfa in self.lexed.used_dfas())
@@ -348,11 +346,11 @@ class LexedLanguage:
         if not useful(self.lexed.cfg).productions:
             return [mistakes.empty(self.grammar.span, "its parts leave no text")]
         found = list(restrictions(self.grammar.conditions, self.grammar.filters, self.grammar))
-        blamed = blame(found, lambda dfa: not is_empty(intersect(self.outside, dfa, ANALYSIS_LIMIT)), self.grammar.span)
+        blamed = blame(found, self.meets, self.grammar.span)
         if blamed is not None:
             return [blamed]
-        fewest = self.lexed.fewest_chars()
         limits = [c for c in self.grammar.conditions if isinstance(c, Limit) and c.unit == "chars"]
+        fewest = self.lexed.fewest_chars() if limits else 0
         broken = [limit for limit in limits if isinstance(limit.most, int) and limit.most < fewest]
         return [mistakes.empty(_place(c) or self.grammar.span, mistakes.limit_in_words(c)) for c in broken[:1]]
 

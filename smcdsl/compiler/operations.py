@@ -65,6 +65,10 @@ def minimize(next_state: NDArray[np.int32], accepting: NDArray[np.bool_], start:
     return minimal(RawDfa(byte_class, classes, accepting.astype(np.int64), start))[0]
 
 
+_COLUMNS = tuple(slice(start, start + 32) for start in range(0, 256, 32))
+"""All bytes in groups, so that comparing tables needs little room."""
+
+
 def column_classes(next_state: NDArray[np.int32]) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
     """(256,) the class of each byte, and (S, classes) the table without equal columns."""
     weights = np.random.default_rng(0).integers(1, 2**62, size=len(next_state))
@@ -74,7 +78,7 @@ def column_classes(next_state: NDArray[np.int32]) -> tuple[NDArray[np.int64], ND
     byte_class = np.array([numbers.setdefault(value, len(numbers)) for value in hashes], np.int64)
     firsts = np.array([int(np.argmax(byte_class == number)) for number in range(len(numbers))])
     classes = np.ascontiguousarray(next_state[:, firsts])
-    if all(np.array_equal(next_state[:, byte], classes[:, byte_class[byte]]) for byte in range(256)):
+    if all(np.array_equal(next_state[:, some], classes[:, byte_class[some]]) for some in _COLUMNS):
         return byte_class, classes
     numbers = {}
     byte_class = np.array(
@@ -130,6 +134,45 @@ def difference(left: Dfa, right: Dfa, limit: int = DEFAULT_STATE_LIMIT) -> Dfa:
         TooLarge: the product has more than `limit` states.
     """
     return _product(left, right, keep=False, limit=limit)
+
+
+def sequence_in(parts: Sequence[Dfa], whole: Dfa, limit: int = DEFAULT_STATE_LIMIT) -> bool:
+    """Whether some texts of `parts`, one after the other, make a text of `whole`; none make the empty one.
+
+    The same as whether `intersect(repeat(union(parts), 0, None), whole)` has a text, but no automaton is built and
+    the search ends at the first text: level by level, from every state of `whole` that a sequence can lead to.
+
+    Raises:
+        TooLarge: more than `limit` pairs of states were looked at.
+    """
+    width = len(whole)
+    may_begin = np.zeros(width, bool)
+    pending = np.array([whole.start])
+    looked_at = 0
+    seen = [np.zeros(len(part) * width, bool) for part in parts]
+    while len(pending):
+        if whole.accepting[pending].any():
+            return True
+        may_begin[pending] = True
+        reached = np.zeros(width, bool)
+        for part, known in zip(parts, seen):
+            codes = part.start * width + pending if part.start else np.zeros(0, np.int64)
+            frontier = codes[~known[codes]]
+            while len(frontier):
+                known[frontier] = True
+                looked_at += len(frontier)
+                if looked_at > limit:
+                    raise TooLarge(limit)
+                left = part.next_state[frontier // width].astype(np.int64)
+                right = whole.next_state[frontier % width]
+                reached[right[part.accepting[left]]] = True
+                if (whole.accepting & reached).any():
+                    return True
+                codes = distinct(np.where(_useful(left, right, True), left * width + right, 0).ravel())
+                frontier = codes[(codes != 0) & ~known[codes]]
+        reached[0] = False
+        pending = np.flatnonzero(reached & ~may_begin)
+    return False
 
 
 def _product(left: Dfa, right: Dfa, *, keep: bool, limit: int) -> Dfa:

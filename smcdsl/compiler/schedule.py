@@ -144,6 +144,9 @@ def _occurrences(statement: Factor) -> Occurrences:
 def names_needed(factor: PlannedFactor) -> frozenset[str]:
     """Names whose values the final judgement takes."""
     names = free_names(factor.expression)
+    if factor.verb == "guide":
+        # A guide is there for its boundaries, though it may say the same at all of them.
+        names |= {hole for hole, _ in factor.boundaries if hole}
     if factor.each is None:
         return names
     return (names - {factor.each.variable}) | {factor.each.hole}

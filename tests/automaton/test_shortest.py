@@ -64,7 +64,7 @@ def test_bounds_are_what_the_shortest_end_takes(name):
         assert here, text
         after = [p for h in recognizer.content(here)[1] for _, p in recognizer._committed(h)]
         stacks = after or [h.parser for h in recognizer.content(here)[1]]
-        assert min(map(ends.bytes_to_end, stacks)) == fewest_bytes(recognizer, here), text
+        assert min(map(ends.to_end, stacks)) == fewest_bytes(recognizer, here), text
 
 
 def test_lexemes_count_from_where_they_are():
