@@ -187,19 +187,14 @@ class TreeBuilder(ExpressionBuilder):
         return sx.Generate(span, keyword, self._block(trees(node)[0]))
 
     def _declare_return_(self, node: Node, span: Span, keyword: Span) -> sx.ReturnSyntax:
-        *views, expression = trees(node)
-        if not views:
-            return sx.ReturnSyntax(span, keyword, None, None, None, self.expression(expression))
-        samples = [self.expression(item) for item in trees(views[0])]
-        view = cast(Any, str(tokens(views[0])[0]))
-        return sx.ReturnSyntax(
-            span,
-            keyword,
-            view,
-            self.span(views[0]),
-            samples[0] if samples else None,
-            self.expression(expression),
-        )
+        view, written, by = cast(Any, node.children)
+        expression = self.expression(written)
+        key = None if by is None else self.expression(trees(by)[0])
+        if view is None:
+            return sx.ReturnSyntax(span, keyword, None, None, None, expression, key)
+        samples = [self.expression(item) for item in trees(view)]
+        name = cast(Any, str(tokens(view)[0]))
+        return sx.ReturnSyntax(span, keyword, name, self.span(view), samples[0] if samples else None, expression, key)
 
     def _declare_infer(self, node: Node, span: Span, keyword: Span) -> sx.Infer:
         method, name, settings = cast(Any, node.children)

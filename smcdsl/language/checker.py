@@ -17,30 +17,38 @@ from smcdsl.language.expressions import Scope, Typed, check_expression
 from smcdsl.language.factors import FactorUse
 from smcdsl.language.grammars import Grammars
 from smcdsl.language.holes import Holes
+from smcdsl.language.pedantry import pedantic_warnings
 from smcdsl.language.potentials import read_parameters
 from smcdsl.language.resolver import Module
-from smcdsl.language.settings import read_model_settings, read_profiles
+from smcdsl.language.settings import METHODS, read_model_settings, read_profiles
 from smcdsl.language.suggestions import closest
 from smcdsl.language.symbols import Report
 from smcdsl.language.transcript import Transcript, holes_in, lets_in
 from smcdsl.language.values import written_value
-from smcdsl.program.evaluation import children
-from smcdsl.program.expressions import Binary, Constant, Expression, Name
+from smcdsl.program.expressions import Constant, Expression, Name
 from smcdsl.program.facts import GrammarFacts
 from smcdsl.program.grammar import GrammarExpression
 from smcdsl.program.program import GrammarTest, InferenceProfile, Input, Program, Return, Test
+from smcdsl.program.promises import judged_by_workers, refuses_for_good
 from smcdsl.program.references import DeclaredReference
 from smcdsl.program.statements import Statement
 from smcdsl.program.types import ANY, Signature, Type
 
-_STEEP = 10
-_BLANKS = 64
-
 _Declared = TypeVar("_Declared", bound=syntax.Declaration)
 
 
-def check_tree(module: Module, facts: GrammarFacts | None, *, is_whole: bool, pedantic: bool = False) -> Program | None:
-    """The program that a file means, or None for a module or where something is wrong.
+@dataclass(frozen=True)
+class Examined:
+    """What the checks found out about a file, wrong ones included: what an editor shows."""
+
+    module: Module
+    program: Program | None
+    holes: Holes
+    factors: tuple[FactorUse, ...]
+
+
+def examine_tree(module: Module, facts: GrammarFacts | None, *, is_whole: bool, pedantic: bool = False) -> Examined:
+    """Check a file; its program is None for a module or where something is wrong.
 
     Args:
         module: the file, with its imports read.
@@ -50,9 +58,10 @@ def check_tree(module: Module, facts: GrammarFacts | None, *, is_whole: bool, pe
     checker = _Checker(module, facts, is_whole)
     program = checker.program()
     if pedantic:
-        checker.be_pedantic()
+        module.report.add(*pedantic_warnings(program, facts, has_errors=module.report.has_errors))
         program = replace(program, warnings=checker.warnings)
-    return None if module.report.has_errors or module.tree.kind == "module" else program
+    is_program = not module.report.has_errors and module.tree.kind == "program"
+    return Examined(module, program if is_program else None, checker.holes, tuple(checker.factors))
 
 
 @dataclass
@@ -134,18 +143,6 @@ class _Checker:
         """The warnings so far."""
         return tuple(each for each in self.report.diagnostics if each.severity == "warning")
 
-    def be_pedantic(self) -> None:
-        """Warn about what is allowed and seldom wise: steep powers, and holes that blanks may fill."""
-        for use in self.factors:
-            for power in _steep_powers(use.factor.expression):
-                self.report.add(wording.steep_power(power.span))
-        for declared in self.holes.declared.values():
-            if declared.closed is None or self.facts is None:
-                continue
-            if self.facts.can_contain(declared.closed, " " * _BLANKS):
-                span = declared.grammar.span or declared.span
-                self.report.add(wording.unlimited_white_space(declared.name, span))
-
     def _all(self, kind: type[_Declared]) -> list[_Declared]:
         return [each for each in self.module.tree.declarations if isinstance(each, kind)]
 
@@ -172,7 +169,7 @@ class _Checker:
         for block in declared:
             name = block.name.text if block.name is not None else ""
             place = block.name.span if block.name is not None else block.keyword
-            if name in seen:
+            if name in seen and (name or block.method.text in METHODS):
                 message = f"two profiles are called `{name}`" if name else "a program has one `infer` without a name"
                 self.report.add(mistakes.defined_twice(name, seen[name], place, message))
             seen.setdefault(name, place)
@@ -228,8 +225,18 @@ class _Checker:
             count = samples.value if isinstance(samples, Constant) else None
             if not isinstance(count, int) or isinstance(count, bool) or count < 1:
                 self.report.add(wording.samples_need_a_count(declared.samples.span, "write the number itself"))
+        key = None if declared.key is None else self._key(declared.key, transcript)
         view = declared.view or "posterior"
-        return Return(view, typed.expression, samples, _open_type(typed.type), declared.span)
+        return Return(view, typed.expression, samples, _open_type(typed.type), declared.span, key)
+
+    def _key(self, key: Expression, transcript: Transcript) -> Expression:
+        """What `by` compares: it must be able to differ from draw to draw."""
+        before = len(self.report.diagnostics)
+        typed = transcript.expression(key, "key")
+        if not typed.generated and len(self.report.diagnostics) == before:
+            holes = [each.name for each in self.holes.declared.values() if each.name != "_"]
+            self.report.add(wording.key_is_always_the_same(key.span, holes[-1] if holes else ""))
+        return typed.expression
 
     def _implied_return(self, names: Sequence[str], transcript: Transcript) -> Return:
         generate = _first(self._all(syntax.Generate))
@@ -311,18 +318,39 @@ class _Checker:
                 place = returns.span or block.method.span
                 returned = _returned_part(place)
                 self.report.add(wording.one_answer_only(method, returned, block.method.span))
-            elif method == "beam":
-                self.report.add(
-                    wording.of_a_later_version(
-                        "`infer beam`", block.method.span, "planned for a later one", "use `smc`"
-                    )
-                )
             elif method == "rejection":
                 self._scores_at_most_one()
+            self._without_effect(block)
         for use in self.factors:
             slow = slow_factor(use, self.holes, profiles[0])
             if slow is not None:
                 self.report.add(slow)
+
+    def _without_effect(self, block: syntax.Infer) -> None:
+        """Settings that need a factor of a kind that the program does not have."""
+        values = {setting.name.text: setting.value for setting in block.settings}
+        factors = [use.factor for use in self.factors if use.factor.each is None]
+        checked = [factor for factor in factors if factor.verb == "require" and factor.boundaries]
+        proposal, previews = values.get("proposal"), values.get("previews")
+        if isinstance(proposal, Name) and proposal.name == "awrs" and "refine" in values:
+            label = "it has no weight for a path that `refine` keeps"
+            self.report.add(wording.bad_setting("proposal", proposal.span, "`mask` beside `refine`", label))
+        tempered = values.get("proposal_temperature")
+        if tempered is not None and isinstance(proposal, Name) and proposal.name not in ("auto", "mask"):
+            label = f"`{proposal.name}` has no temperature of its own"
+            self.report.add(wording.bad_setting("proposal", proposal.span, "`mask` beside a temperature", label))
+        if (
+            isinstance(proposal, Name)
+            and proposal.name == "awrs"
+            and not any(refuses_for_good(factor.expression) for factor in checked)
+        ):
+            self.report.add(wording.nothing_checks_tokens(proposal.span))
+        if (
+            isinstance(previews, Name)
+            and previews.name == "late"
+            and not any(factor.boundaries and judged_by_workers(factor.expression) for factor in factors)
+        ):
+            self.report.add(wording.nothing_can_be_late(previews.span))
 
     def _scores_at_most_one(self) -> None:
         for use in self.factors:
@@ -397,13 +425,3 @@ def _returned_part(span: Span) -> Span:
 def _name_span(hole: Span, name: str) -> Span:
     start = hole.start + hole.text.index(name)
     return Span(hole.source, start, start + len(name))
-
-
-def _steep_powers(expression: Expression) -> list[Expression]:
-    """Exponents above ten that are written as numbers."""
-    found = [each for child in children(expression) for each in _steep_powers(child)]
-    if isinstance(expression, Binary) and expression.operator == "^":
-        power = expression.right
-        if isinstance(power, Constant) and isinstance(power.value, int | float) and power.value > _STEEP:
-            found.append(power)
-    return found

@@ -35,8 +35,10 @@ from smcdsl.program.types import (
 )
 
 Callee = Builtin | Signature | ExpressionPotential
-Where = Literal["factor", "condition", "text", "let", "return", "bound", "limit", "default", "potential", "expect"]
-_JUDGING: tuple[Where, ...] = ("factor", "potential", "expect")
+Where = Literal[
+    "factor", "condition", "text", "let", "return", "bound", "limit", "default", "potential", "expect", "key"
+]
+_JUDGING: tuple[Where, ...] = ("factor", "potential", "expect", "key")
 _PLACES: Mapping[str, str] = {
     "text": "inserted text",
     "let": "a `let`",
@@ -342,8 +344,7 @@ def _impossible_text(expression: tree.Binary, left: Typed, right: Typed, operato
         if typed.type.choices and other.value not in typed.type.choices and value is not None:
             label = f"`{value.name}` is one of {typed.type}"
             near = closest(other.value, typed.type.choices)
-            shown = f'"{near}"' if near else None
-            scope.report.add(mistakes.always_the_same(outcome, other.span, label, near=shown))
+            scope.report.add(mistakes.always_the_same(outcome, other.span, label, near=near))
         elif value is not None and value.hole and scope.text_of is not None:
             problem = scope.text_of(value, other.value, other.span)
             if problem is not None:

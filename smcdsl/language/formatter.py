@@ -234,7 +234,7 @@ class _Formatter:
             case sx.Generate():
                 self._block("generate", node.body, node.span, 0)
             case sx.ReturnSyntax():
-                self._line(_return(node), node.span)
+                self._broken(_return_lines(node), node.span, 0)
             case sx.Infer():
                 name = f" {node.name.text}" if node.name else ""
                 end = (node.name or node.method).span.end
@@ -557,12 +557,19 @@ def _potential_head(node: sx.PotentialSyntax) -> str:
     return f"{head} = {values.expression(node.expression)}"
 
 
-def _return(node: sx.ReturnSyntax) -> str:
+def _return_lines(node: sx.ReturnSyntax) -> list[tuple[str, Span | None]]:
+    """A `return`, its key on a line of its own where both do not fit."""
     if node.samples is not None:
         view = f"samples({values.expression(node.samples)}) "
     else:
         view = f"{node.view} " if node.view else ""
-    return f"return {view}{values.expression(node.expression)}"
+    head = f"return {view}{values.expression(node.expression)}"
+    if node.key is None:
+        return [(head, None)]
+    key = f"by {values.expression(node.key)}"
+    if len(head) + 1 + len(key) <= WIDTH and "\n" not in head:
+        return [(f"{head} {key}", None)]
+    return [(head, node.expression.span), (key, node.key.span)]
 
 
 def _setting(setting: sx.Setting) -> str:

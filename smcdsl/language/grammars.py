@@ -195,12 +195,12 @@ class _Resolver:
     def _bound(self, bound: int | Expression | None) -> int | Expression | None:
         if not isinstance(bound, Expression):
             return bound
-        before = len(self.report.diagnostics)
+        before = self.report.told
         typed = check_expression(bound, self._scope())
         if typed.type.name not in ("int", "any", "json"):
             self.report.add(mistakes.limits_are_whole_numbers(typed.type, bound.span))
         resolved = self._settled(typed.expression)
-        if len(self.report.diagnostics) > before or not self._is_resolved(resolved):
+        if self.report.told > before or not self._is_resolved(resolved):
             return None
         return resolved.value if isinstance(resolved, tree.Constant) and isinstance(resolved.value, int) else resolved
 
@@ -279,7 +279,12 @@ class _Resolver:
     def _standard(self, rule: str, node: Reference, span: Span) -> GrammarExpression:
         signature = replace(standard.RULES[rule], name=node.name)
         arguments = self._arguments(signature, node, span)
-        return _gap(span) if arguments is None else StandardReference(rule, dict(arguments).get("text"), span=span)
+        if arguments is None:
+            return _gap(span)
+        text = dict(arguments).get("text")
+        # About an argument in a broken line something has been said.
+        is_lacking = text is None and any(parameter.name == "text" for parameter in signature.parameters)
+        return _gap(span) if is_lacking else StandardReference(rule, text, span=span)
 
     def _is_imported(self, path: tuple[str, ...]) -> bool:
         """Whether an imported library offers what is also the name of a notation."""
@@ -344,7 +349,7 @@ class _Resolver:
         """Values by parameter name; None after saying what is wrong with them."""
         names = [parameter.name for parameter in signature.parameters]
         shown = str(signature) if signature.parameters else ""
-        before = len(self.report.diagnostics)
+        before = self.report.told
         given: dict[str, Expression] = {}
         for index, argument in enumerate(node.arguments or ()):
             name = argument.name if argument.name is not None else (names[index] if index < len(names) else None)
@@ -363,9 +368,9 @@ class _Resolver:
                 self.report.add(*([problem] if problem is not None else []))
                 given[name] = self._settled(typed.expression)
         missing = [each.name for each in signature.parameters if each.required and each.name not in given]
-        if missing and len(self.report.diagnostics) == before:
+        if missing and self.report.told == before:
             self.report.add(mistakes.missing_parameter(signature.name, missing, span, shown))
-        sound = len(self.report.diagnostics) == before and all(map(self._is_resolved, given.values()))
+        sound = self.report.told == before and all(map(self._is_resolved, given.values()))
         return tuple(given.items()) if sound else None
 
     def _is_resolved(self, expression: Expression) -> bool:

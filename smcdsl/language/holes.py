@@ -89,7 +89,7 @@ class Holes:
         others = [(each.span, "this differs only in case") for each in alike[:1] if each.span is not None]
         near = None if alike else closest(text, [each.text for each in literals])
         label = f"the grammar of `{value.name}` cannot produce this text"
-        return mistakes.always_the_same("false", span, label, others, f'"{near}"' if near else None)
+        return mistakes.always_the_same("false", span, label, others, near, alike[0].text if alike else None)
 
     def _key(self, name: str) -> str:
         number = 1 + sum(declared.name == name for declared in self.declared.values())
@@ -139,11 +139,10 @@ class Holes:
 
     def _explained(self, problem: Diagnostic, grammar: GrammarExpression) -> Diagnostic:
         """E0403 with the length of what is restricted, where that is why no text is left."""
-        expression = grammar
-        while isinstance(expression, DeclaredReference):
-            declaration = self.grammars.declarations[expression.declaration]
-            expression = declaration.rules[expression.rule or declaration.start]
-        if problem.code != "E0403" or not isinstance(expression, Restricted) or self.facts is None:
+        if problem.code != "E0403" or self.facts is None:
+            return problem
+        expression = self._spelled_out(grammar)
+        if not isinstance(expression, Restricted):
             return problem
         limits = [each for each in expression.conditions if isinstance(each, Limit) and each.unit == "chars"]
         item = expression.item
@@ -156,6 +155,18 @@ class Holes:
             return problem
         others = [(item.span, f"`{_brief(item.span)}` is {_length(*lengths)}")]
         return judging.empty_grammar(limits[0].span, _limit(limits[0]), others)
+
+    def _spelled_out(self, expression: GrammarExpression) -> GrammarExpression:
+        """What a reference to a reference in the end refers to; itself if that leads round."""
+        seen: set[tuple[str, str]] = set()
+        while isinstance(expression, DeclaredReference):
+            declaration = self.grammars.declarations[expression.declaration]
+            key = expression.declaration, expression.rule or declaration.start
+            if key in seen:
+                return expression
+            seen.add(key)
+            expression = declaration.rules[key[1]]
+        return expression
 
     def _literals(self, grammar: GrammarExpression) -> list[LiteralText]:
         """Literal texts that the grammar is made of."""

@@ -17,7 +17,7 @@ NEWLINE = "_NL"
 COMMENT = "COMMENT"
 
 _BETWEEN = re.compile(r"(?:[ \t\f\r\n]|#[^\n]*)*")
-_CONTINUES = re.compile(r"(?:where|at|each|else)(?!\w)|[|&,)\]]")
+_CONTINUES = re.compile(r"(?:where|at|each|else)(?!\w)|by(?!\w)(?![ \t]*:)|[|&,)\]]")
 _STATEMENT = re.compile(
     r"(?:import|input|lm|grammar|potential|template|generate|return|infer|test"
     r"|observe|require|score|guide|let|use|break|if|for)(?!\w)"

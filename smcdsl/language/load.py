@@ -8,7 +8,7 @@ from pathlib import Path
 from smcdsl.errors import CompileError, Diagnostic, Source
 from smcdsl.language import mistakes
 from smcdsl.language.aftermath import without_echoes
-from smcdsl.language.checker import check_tree
+from smcdsl.language.checker import Examined, examine_tree
 from smcdsl.language.parser import parse
 from smcdsl.language.resolver import read_module
 from smcdsl.language.symbols import Report
@@ -53,21 +53,34 @@ def check_source(
     pedantic: bool = False,
 ) -> tuple[Program | None, list[Diagnostic]]:
     """The program, or None for a module or where something is wrong; and everything there is to say."""
+    examined, diagnostics = examine(source, path=path, project_root=project_root, facts=facts, pedantic=pedantic)
+    return examined.program if examined is not None else None, diagnostics
+
+
+def examine(
+    source: Source,
+    *,
+    path: Path | None = None,
+    project_root: Path | None = None,
+    facts: GrammarFacts | None = None,
+    pedantic: bool = False,
+) -> tuple[Examined | None, list[Diagnostic]]:
+    """As `check_source`, with what was found out about a text that is wrong; None where nothing could be read."""
     if path is None and source.name.endswith(".smc") and Path(source.name).is_file():
         path = Path(source.name)
     tree, syntax_mistakes = parse(source)
     report = Report()
     report.add(*syntax_mistakes)
     diagnostics = report.diagnostics
-    program = None
+    examined = None
     if tree is not None:
         search = Search.beside(path, project_root)
         chain = (path.resolve(),) if path is not None else ()
         module = read_module(tree, search, report, parse, chain=chain)
-        program = check_tree(module, facts, is_whole=not syntax_mistakes, pedantic=pedantic)
+        examined = examine_tree(module, facts, is_whole=not syntax_mistakes, pedantic=pedantic)
         found = [diagnostic for diagnostic in report.diagnostics if diagnostic not in syntax_mistakes]
         diagnostics = without_echoes(tree, syntax_mistakes, found)
-    return program, in_order(diagnostics, source)
+    return examined, in_order(diagnostics, source)
 
 
 def in_order(diagnostics: Sequence[Diagnostic], source: Source) -> list[Diagnostic]:

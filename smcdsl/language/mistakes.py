@@ -263,6 +263,17 @@ def not_a_module(path: str, span: Span) -> Diagnostic:
     )
 
 
+def python_as_module(path: str, span: Span) -> Diagnostic:
+    """A Python file that is imported as if it were a module."""
+    return diagnostic(
+        "E0214",
+        f"`{path}` is Python, not a module",
+        span,
+        help=f"potentials in Python are imported so: `import potential {span.text}`",
+        fixes=[Edit(span, f"potential {span.text}")],
+    )
+
+
 # ---- types
 
 _IN_WORDS = {
@@ -331,6 +342,7 @@ def wrong_argument(
         span,
         f"{is_a(actual)}; parameter `{parameter}` is `{expected}`",
         help=f"there is one input of that type: `{candidates[0]}`" if len(candidates) == 1 else "",
+        fixes=[Edit(span, candidates[0])] if len(candidates) == 1 and not absent else (),
     )
 
 
@@ -424,17 +436,31 @@ def missing_parameter(callee: str, names: Sequence[str], span: Span, signature: 
 
 
 def always_the_same(
-    outcome: str, span: Span, label: str, others: Sequence[tuple[Span, str]] = (), near: str | None = None
+    outcome: str,
+    span: Span,
+    label: str,
+    others: Sequence[tuple[Span, str]] = (),
+    near: str | None = None,
+    alike: str | None = None,
 ) -> Diagnostic:
-    """A comparison with a text that cannot occur; `outcome` is `true` or `false`."""
+    """A comparison with a text that cannot occur; `outcome` is `true` or `false`.
+
+    `near` is a text that may have been meant, `alike` one that differs only in case and is marked among `others`.
+    """
+    meant = near or alike
     return diagnostic(
         "E0305",
         f"this comparison is always {outcome}",
         span,
         label,
         others=others,
-        help=f"did you mean `{near}`?" if near else "",
+        help=f"did you mean `{_quoted(near)}`?" if near else "",
+        fixes=[Edit(span, _quoted(meant))] if meant and meant.isprintable() and not set(meant) & set('"\\{[') else (),
     )
+
+
+def _quoted(text: str) -> str:
+    return f'"{text}"'
 
 
 def list_where_item_needed(name: str, item: Type, span: Span) -> Diagnostic:
@@ -445,6 +471,7 @@ def list_where_item_needed(name: str, item: Type, span: Span) -> Diagnostic:
         span,
         f"a `{item}` is needed; `{name}` collects one text per round",
         help=f"the latest one is `last({name})`",
+        fixes=[Edit(span, f"last({name})")],
     )
 
 
@@ -478,10 +505,12 @@ def nothing_to_run(source: Source) -> Diagnostic:
 
 def no_such_python_function(file: str, name: str, span: Span, near: str | None, names: Sequence[str]) -> Diagnostic:
     """`py("file.py:name")` without such a function in the file."""
+    written = span.text.endswith(f':{name}"')
     return diagnostic(
         "E0202",
         f"`{file}` has no function `{name}`",
         span,
         f"did you mean `{near}`?" if near else "",
         notes=[f"functions in `{file}`: {', '.join(sorted(names))}"] if names else (),
+        fixes=[Edit(Span(span.source, span.end - 1 - len(name), span.end - 1), near)] if near and written else (),
     )

@@ -45,12 +45,14 @@ def no_edition(first_word: Span) -> Diagnostic:
     )
 
 
-def no_edition_number(after: Span) -> Diagnostic:
-    """`smc` without its number."""
+def no_edition_number(after: Span, word: Span) -> Diagnostic:
+    """`smc` without its number; `word` is the `smc`."""
+    rest = word.source.line(1)[word.end :].partition("#")[0].strip()
     return Diagnostic(
         "E0101",
         "this file does not say which edition of the language it uses",
         (_primary(after, f"expected `smc {EDITION}` on the first line"),),
+        fixes=(Edit(word, f"smc {EDITION}"),) if not rest else (),
     )
 
 
@@ -314,7 +316,10 @@ def unknown_escape(escape: Span) -> Diagnostic:
 
 def wrong_quotes(span: Span) -> Diagnostic:
     """A text between other quotes than `"`."""
-    return Diagnostic("E0116", 'texts are written between `"`', (_primary(span),))
+    inner = span.text[1:-1]
+    simple = len(span.text) > 1 and span.text[-1] in "'’”»`" and not set(inner) & set('"\\{}[]')
+    fixes = (Edit(span, f'"{inner}"'),) if simple else ()
+    return Diagnostic("E0116", 'texts are written between `"`', (_primary(span),), fixes=fixes)
 
 
 # ---- E0110, E0117, E0121, E0122: expressions and grammars
@@ -382,9 +387,25 @@ def too_deep(span: Span) -> Diagnostic:
 # ---- E0111, E0112: everything else
 
 
+def semicolon(span: Span) -> Diagnostic:
+    """`;` at the end of a statement, or between two."""
+    number, line = _line_text(span)
+    rest = line[span.end - span.source.line_starts[number - 1] :].strip()
+    is_last = not rest or rest.startswith("#")
+    label = _primary(span, "a statement ends with its line")
+    return Diagnostic("E0111", "`;` does not belong here", (label,), fixes=(Edit(span, ""),) if is_last else ())
+
+
 def unexpected(span: Span, thing: str, expected: str) -> Diagnostic:
     """Something that fits nowhere; `expected` says in the reader's terms what would."""
     return Diagnostic("E0111", f"{thing} does not belong here", (_primary(span, expected),))
+
+
+def reserved_name(place: Span) -> Diagnostic:
+    """A word of the language in place of a name."""
+    label = "this word has a meaning of its own, so nothing can be called so"
+    message = f"`{place.text}` is a word of the language, not a name"
+    return Diagnostic("E0111", message, (_primary(place, label),), help=f"choose another name, such as `{place.text}_`")
 
 
 def missing(place: Span, thing: str, label: str) -> Diagnostic:

@@ -164,6 +164,18 @@ def samples_need_a_count(span: Span, shown: str) -> Diagnostic:
     return diagnostic("E0711", "`samples` needs a positive whole number", span, shown)
 
 
+def key_is_always_the_same(span: Span, hole: str) -> Diagnostic:
+    """`return E by KEY` whose key mentions nothing that the model writes."""
+    example = f"for example `by lower({hole})`" if hole else ""
+    return diagnostic(
+        "E0730",
+        "this key is the same for every result",
+        span,
+        "the model decides nothing of it",
+        help="`by` needs an expression that says what a result means" + (f", {example}" if example else ""),
+    )
+
+
 # ---- inference and model settings
 
 
@@ -211,20 +223,78 @@ def does_not_sample(method: str, span: Span) -> Diagnostic:
     )
 
 
-def ess_is_a_fraction(span: Span, particles: int) -> Diagnostic:
-    """A threshold outside of 0 to 1."""
+def ess_is_a_fraction(span: Span, particles: int, number: float | None, condition: Span) -> Diagnostic:
+    """A threshold outside of 0 to 1; `number` is what it is, in `condition`."""
+    share = f"{number / particles:g}" if number is not None and 1 <= number <= particles else ""
+    meant = f"{condition.text[: span.start - condition.start]}{share}" if share else ""
+    amount = "half" if share in ("", "0.5") else f"{number:g}"
     return diagnostic(
         "E0706",
         "`ess` is a fraction of the particles",
         span,
         "must be between 0 and 1",
-        help=f"half of {particles} particles is `ess < 0.5`",
+        help=f"{amount} of {particles} particles is `{meant or 'ess < 0.5'}`",
+        fixes=[Edit(condition, meant)] if meant else (),
     )
 
 
 def resample_without_effect(span: Span) -> Diagnostic:
     """`resample` with one particle."""
     return diagnostic("W0707", "with one particle, `resample` has no effect", span)
+
+
+def drafts_need_masks(span: Span, proposal: Span) -> Diagnostic:
+    """`draft` with another proposal."""
+    return diagnostic(
+        "E0714",
+        "drafts need `proposal: mask`",
+        span,
+        "drafted tokens are checked under the mask",
+        others=[(proposal, "but tokens are taken in another way")],
+        help="leave one of the two out: the target is the same",
+    )
+
+
+def without_draft(name: str, span: Span) -> Diagnostic:
+    """`gamma` or `lenience` without `draft`."""
+    return diagnostic(
+        "W0715",
+        f"without a draft, `{name}` has no effect",
+        span,
+        help="add `draft: suffix`, which needs no model, or leave it out",
+    )
+
+
+def nothing_checks_tokens(span: Span) -> Diagnostic:
+    """`proposal: awrs` without a factor that can judge tokens before they are taken."""
+    return diagnostic(
+        "W0720",
+        "nothing here can be checked token by token, so `awrs` is the same as `mask`",
+        span,
+        "no `require P(...) at` a boundary with a final no",
+        help="P has to be a pure potential that judges prefixes, with a yes or no as its result",
+    )
+
+
+def nothing_can_be_late(span: Span) -> Diagnostic:
+    """`previews: late` without a preview that runs beside the model."""
+    return diagnostic(
+        "W0721",
+        "no preview here runs in worker processes, so none can be late",
+        span,
+        help="declare `workers: 4` (or another number) for a slow potential that is judged `at` a boundary",
+    )
+
+
+def learning_takes_tokens_one_by_one(span: Span, lookahead: Span) -> Diagnostic:
+    """`draft` beside `lookahead: learned`."""
+    return diagnostic(
+        "W0722",
+        "a run that learns takes its tokens one by one, so nothing is drafted",
+        span,
+        others=[(lookahead, "every row of the model is looked at")],
+        help="say `lookahead: fixed` once enough has been learned, and drafts are used",
+    )
 
 
 def of_a_later_version(what: str, span: Span, label: str, help: str = "") -> Diagnostic:
@@ -244,9 +314,10 @@ def unknown_method(name: str, span: Span, near: str | None, known: Sequence[str]
     )
 
 
-def bad_setting(name: str, span: Span, needed: str, shown: str = "") -> Diagnostic:
-    """A setting with a value of the wrong kind."""
-    return diagnostic("E0711", f"`{name}` needs {needed}", span, shown)
+def bad_setting(name: str, span: Span, needed: str, shown: str = "", near: str | None = None) -> Diagnostic:
+    """A setting with a value of the wrong kind; `near` is a right one that may have been meant."""
+    label = f"did you mean `{near}`?" if near else shown
+    return diagnostic("E0711", f"`{name}` needs {needed}", span, label, fixes=[Edit(span, near)] if near else ())
 
 
 def given_twice(name: str, first: Span, second: Span) -> Diagnostic:
@@ -278,25 +349,3 @@ def test_lacks_inputs(test: str, names: Sequence[str], span: Span) -> Diagnostic
     """A test that expects a result but does not give every input."""
     shown = ", ".join(f"`{name}`" for name in names)
     return diagnostic("E0713", f'test "{test}" gives no value for {shown}', span, "`expect` needs a run")
-
-
-def steep_power(span: Span) -> Diagnostic:
-    """Pedantic: a factor to a power above ten."""
-    return diagnostic(
-        "W0512",
-        "this power is very steep",
-        span,
-        "above 10, nearly all weight goes to the few best particles",
-        help="try a smaller power, or more particles",
-    )
-
-
-def unlimited_white_space(name: str, span: Span) -> Diagnostic:
-    """Pedantic: a hole that may be filled with blanks."""
-    return diagnostic(
-        "W0419",
-        f"`{name}` allows unlimited white space",
-        span,
-        "a model that is unsure tends to write blanks until its budget is used up",
-        help="limit it, for example `/ {0,4}/` in place of `/ */`",
-    )

@@ -57,7 +57,7 @@ def parse(source: Source) -> tuple[SyntaxTree | None, list[Diagnostic]]:
             tree = _build(source, root, reader, diagnostics, broken, read)
         except RecursionError:
             diagnostics.append(too_deep(_innermost(source, read)))
-    return tree, in_order(diagnostics)
+    return tree, in_order(_of_closed_texts(diagnostics))
 
 
 def _innermost(source: Source, read: list[tuple[Node, int]]) -> Span:
@@ -72,6 +72,22 @@ def _innermost(source: Source, read: list[tuple[Node, int]]) -> Span:
         else:
             agenda += [(child, base, depth + 1) for child in node.children if child is not None]
     return place
+
+
+def _of_closed_texts(diagnostics: list[Diagnostic]) -> list[Diagnostic]:
+    """Without complaints about what stands in a text that is never closed (E0114): where it ends is not known."""
+    open_lines = {_line(each): each.primary.start for each in diagnostics if each.code == "E0114" and each.primary}
+    return [
+        each
+        for each in diagnostics
+        if each.code != "E0108"
+        or each.primary is None
+        or each.primary.start < open_lines.get(_line(each), len(each.primary.source.text))
+    ]
+
+
+def _line(diagnostic: Diagnostic) -> int:
+    return diagnostic.primary.source.position(diagnostic.primary.start)[0] if diagnostic.primary else 0
 
 
 def in_order(diagnostics: list[Diagnostic]) -> list[Diagnostic]:

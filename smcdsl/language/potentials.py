@@ -34,9 +34,11 @@ def define_potential(declaration: syntax.PotentialSyntax, module: Module) -> Exp
         return None
     if isinstance(declaration.expression, Call) and declaration.expression.path == ("py",):
         return _python(declaration, declaration.expression, parameters, module)
-    if declaration.settings:
+    before = len(module.report.diagnostics)
+    potential = _expression(declaration, parameters, module)
+    if declaration.settings and len(module.report.diagnostics) == before:
         module.report.add(judging.facts_of_an_expression(declaration.settings[0].name.span))
-    return _expression(declaration, parameters, module)
+    return potential
 
 
 def read_parameters(declared: tuple[syntax.ParameterSyntax, ...], module: Module) -> dict[str, Value]:

@@ -113,6 +113,10 @@ class Reader:
         """Pass a token of the lexer on; raises UnexpectedToken."""
         while self.pending and (token.start_pos or 0) >= self.pending[0]:
             self._close_block()
+        self.put_in(token)
+
+    def put_in(self, token: Token) -> None:
+        """As `take`, without closing blocks first: a missing `)` stands before the missing `}`."""
         if token is self.laid_out:  # tried before
             self.feed(token)
             return

@@ -22,6 +22,7 @@ from smcdsl.language.rules import RULES
 _CALLED = re.compile(r"[ \t]*\(")
 _MAX_MISTAKES = 100
 _MAX_RESTARTS = 20
+_MOST_AT_ONE_PLACE = 8
 
 
 class Recovery:
@@ -56,10 +57,12 @@ class Recovery:
         if found is None:
             return
         diagnostic, offset = found
-        if diagnostic.primary in [known.primary for known in self.structural] or len(self.closers) >= _MAX_RESTARTS:
+        if len(self.closers) >= _MAX_RESTARTS or self.closers.count(offset) >= _MOST_AT_ONE_PLACE:
             failure.reader.given_up = True
             return
-        self.structural.append(diagnostic)
+        # What was put in before may have closed an inner block that had been closed by a repair.
+        if diagnostic.primary not in [known.primary for known in self.structural]:
+            self.structural.append(diagnostic)
         self.closers.append(offset)
         self.seen.clear()
         raise Restart
@@ -88,7 +91,7 @@ def _apply(failure: Failure, repair: Repair) -> None:
     elif token.type == END:
         reader.move(len(reader.text))
     for kind, text in repair.insert:
-        reader.take(inserted(failure, repair, kind, text))
+        reader.put_in(inserted(failure, repair, kind, text))
     if not repair.leave_out and token.type != END:
         reader.take(token)
     elif repair.leave_out and reader.fresh:

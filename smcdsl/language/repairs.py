@@ -94,9 +94,10 @@ Rule = Callable[[Failure], Repair | None]
 
 
 def inserted(failure: Failure, repair: Repair, kind: str, text: str) -> Token:
-    """A token that is put in: it covers the failing token where it stands for it."""
-    if repair.leave_out and repair.resume is None:
-        return Token(kind, text, start_pos=failure.start, end_pos=failure.end)
+    """A token that is put in: it covers what it stands for."""
+    if repair.leave_out and not repair.undo:
+        end = failure.end if repair.resume is None else repair.resume
+        return Token(kind, text, start_pos=failure.start, end_pos=end)
     place = failure.after_previous()
     return Token(kind, text, start_pos=place, end_pos=place)
 

@@ -323,6 +323,10 @@ def _import_module(
         module.broken_imports.add(alias)
         return
     path = Path(file.path)
+    if path.suffix == ".py":
+        module.report.add(mistakes.python_as_module(target.text, target.span))
+        module.broken_imports.add(alias)
+        return
     if path in chain:
         names = [each.name for each in (*chain[chain.index(path) :], path)]
         module.report.add(mistakes.import_cycle(names, target.span))

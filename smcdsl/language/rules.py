@@ -14,7 +14,7 @@ from smcdsl.language import mistakes_syntax as mistakes
 from smcdsl.language import structure
 from smcdsl.language.layout import NEWLINE
 from smcdsl.language.reading import ODD
-from smcdsl.language.repairs import TEXTS, Failure, Repair, Rule, expected, line_name, or_skip
+from smcdsl.language.repairs import TEXTS, Failure, Repair, Rule, expected, line_name, or_skip, survives
 from smcdsl.language.spelling import (
     LEFT_OUT,
     LOOP_WORDS,
@@ -43,7 +43,7 @@ def _header(failure: Failure) -> Repair | None:
         place = reader.span(reader.tokens[0].start_pos or 0, max(failure.end, failure.after_previous()))
         if failure.is_line_end:
             place = reader.token_span(reader.tokens[0])
-        diagnostic = mistakes.no_edition_number(place)
+        diagnostic = mistakes.no_edition_number(place, reader.token_span(reader.tokens[0]))
         inserted = (("INT", "1"),)
         return Repair(
             diagnostic, insert=inserted, leave_out=not failure.is_line_end and failure.token.type != "PROGRAM"
@@ -129,8 +129,7 @@ def _odd_characters(failure: Failure) -> Repair | None:
         span = reader.token_span(token)
         return Repair(mistakes.bad_literal(span, f"`{token}` is neither a number nor a name"), skip=True)
     if token == ";":
-        diagnostic = mistakes.unexpected(reader.token_span(token), "`;`", "a statement ends with its line")
-        return or_skip(failure, Repair(diagnostic, leave_out=True))
+        return or_skip(failure, Repair(mistakes.semicolon(reader.token_span(token)), leave_out=True))
     return None
 
 
@@ -347,6 +346,19 @@ def _limit(failure: Failure) -> Repair | None:
     return or_skip(failure, Repair(diagnostic, insert=((suggestion.upper(), suggestion),), leave_out=True))
 
 
+# ---- rules: names
+
+
+def _reserved_name(failure: Failure) -> Repair | None:
+    """A word of the language where a name fits, and the rest of the line with it."""
+    token = failure.token
+    if "NAME" not in failure.accepts or token.type in ("NAME", ODD) or not str(token).isidentifier():
+        return None
+    place = failure.reader.token_span(token)
+    repair = Repair(mistakes.reserved_name(place), insert=(("NAME", f"{token}_"),), leave_out=True)
+    return repair if survives(failure, repair) else None
+
+
 RULES: tuple[Rule, ...] = (
     _header,
     _put_in_closer,
@@ -365,4 +377,5 @@ RULES: tuple[Rule, ...] = (
     _inequality,
     _operator,
     _limit,
+    _reserved_name,
 )

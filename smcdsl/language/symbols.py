@@ -75,10 +75,13 @@ class Report:
 
     diagnostics: list[Diagnostic] = field(default_factory=list)
     silent: set[str] = field(default_factory=set)
+    told: int = 0
+    """How often something was said, repetitions included: a template that is used twice is checked twice."""
 
     def add(self, *diagnostics: Diagnostic) -> None:
         """Record mistakes, unless the same was said of the same place."""
         for diagnostic in diagnostics:
+            self.told += 1
             key = _key(diagnostic)
             if key[1] is None or all(_key(known) != key for known in self.diagnostics):
                 self.diagnostics.append(diagnostic)

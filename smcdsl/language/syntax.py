@@ -125,12 +125,13 @@ class Generate(Declaration):
 
 @dataclass(frozen=True)
 class ReturnSyntax(Declaration):
-    """`return [best | posterior | samples(n)] expression`; `view` None where left out."""
+    """`return [best | posterior | samples(n)] expression [by key]`; `view` None where left out."""
 
     view: Literal["posterior", "best", "samples"] | None
     view_span: Span | None = field(repr=False, compare=False)
     samples: Expression | None
     expression: Expression
+    key: Expression | None = None
 
 
 @dataclass(frozen=True)

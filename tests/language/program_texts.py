@@ -219,7 +219,8 @@ def programs(draw) -> str:
     """A whole program."""
     parts = draw(st.lists(declarations(), max_size=4))
     parts += draw(st.lists(blocks(2).map(lambda block: f"generate {block}"), max_size=1))
-    parts += draw(st.lists(EXPRESSIONS.map(lambda e: f"return best {e}"), max_size=1))
+    keys = st.just("") | EXPRESSIONS.map(lambda key: f" by {key}") | EXPRESSIONS.map(lambda key: f"\n by {key}")
+    parts += draw(st.lists(st.builds("return best {}{}".format, EXPRESSIONS, keys), max_size=1))
     title = draw(st.sampled_from(["", 'program p "one\\"two"\n', "program p # c\n"]))
     body = "".join(
         draw(COMMENTS).strip() + draw(SEPARATORS) + part + draw(COMMENTS) + draw(SEPARATORS) for part in parts

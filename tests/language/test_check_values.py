@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from smcdsl.engine import check
 from smcdsl.errors import CompileError, Source
 from smcdsl.language.fitting import arithmetic_interval, builtin_interval, comparable, fits
 from smcdsl.language.load import check_source, load_program
@@ -180,3 +181,30 @@ def test_raw_text_goes_on_from_one_turn_to_the_next():
     turns = '  text "Once "\n  text "[[a: /[a-z]+/]]"\n  text "[[b: /[a-z]+/]]"\n'
     text = f"smc 1\ngenerate {{\n{turns}}}\nreturn best {{ a: a, b: b }}\n"
     assert codes(text) == ["W0603", "E0606"]
+
+
+@pytest.mark.parametrize("grammar", ["grammar a = a", "grammar a = b\ngrammar b = a", "grammar a = a where chars < 3"])
+def test_grammars_that_only_name_each_other_are_one_mistake(grammar):
+    _, diagnostics = check(Source("x.smc", f'smc 1\n{grammar}\ngenerate {{\n  assistant "[[x: a]]"\n}}\n'))
+    assert [each.code for each in diagnostics] == ["E0402"]
+
+
+def test_a_mistake_in_a_template_that_is_used_twice_is_told_once():
+    text = """\
+smc 1
+import std.text as tx
+input doc: file
+template quote(n: int) {
+  "[[quotes[]: tx.substring_of]]\\n"
+}
+generate {
+  text {
+    use quote(1)
+    use quote(2)
+    "[[x: /a/]]"
+  }
+}
+return x
+"""
+    _, diagnostics = check(Source("x.smc", text))
+    assert [each.code for each in diagnostics if each.severity == "error"] == ["E0304"]

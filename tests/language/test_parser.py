@@ -461,3 +461,13 @@ def test_anything_is_parsed_or_explained(data: some.DataObject) -> None:
     assert tree is not None or found
     for label in (label for diagnostic in found for label in diagnostic.labels):
         assert 0 <= label.span.start <= label.span.end <= len(text)
+
+
+@pytest.mark.parametrize("name", ["lead_design", "goal_inference"])
+def test_a_program_as_it_is_typed_has_a_tree_and_each_mistake_once(name):
+    text = (HERE / "programs" / f"{name}.smc").read_text("utf-8")
+    for end in range(len("smc 1\n"), len(text), 7):
+        tree, diagnostics = parse(Source("typed.smc", text[:end]))
+        assert tree is not None, text[:end]
+        said = [(each.code, each.primary) for each in diagnostics]
+        assert len(said) == len(set(said)), text[:end]

@@ -55,3 +55,24 @@ def spoil() -> str:
     with closing(sqlite3.connect(folder / "scores.sqlite")) as connection:
         connection.execute("CREATE TABLE songs (title TEXT)")
     return "t"
+
+
+@potential(prefix="any")
+def picky(text: str) -> Weight:
+    """Much for all a."""
+    return Weight(6.0 ** text.count("a"))
+
+
+@potential(prefix="any")
+def shorter(text: str) -> Weight:
+    """Less for every letter."""
+    return Weight(0.5 ** len(text))
+
+
+@potential(prefix="none")
+def slow(text: str) -> Weight:
+    """Takes its time."""
+    from time import sleep
+
+    sleep(0.5)
+    return Weight(0.5)
