@@ -14,7 +14,8 @@ from smcdsl.errors import ModelError
 from smcdsl.models import load_mistakes
 from smcdsl.models.chat_template import ChatTemplate, no_template, renderer
 from smcdsl.models.token_bytes import Encoder, read_vocabulary, round_trip_fault
-from smcdsl.models.torch_cache import CachedSession, cached_length
+from smcdsl.models.torch_cache import CachedSession, caching
+from smcdsl.models.torch_linear import lay_out
 from smcdsl.prefixes import Prefixes
 from smcdsl.protocols import Role, Session, TurnTokens
 from smcdsl.vocabulary import Vocabulary
@@ -49,7 +50,7 @@ class HuggingFaceModel:
         if fault:
             raise ModelError(load_mistakes.unknown_tokenizer(name, fault), name)
         self._context_length = context_length_of(config, tokenizer)
-        self._cached_length = cached_length(model, self._context_length, name)
+        self._caching = caching(model, self._context_length, name)
         self._begin = _begin_text(tokenizer, config, self._vocabulary)
         self._chat = None
         if template is not None or tokenizer.chat_template is not None:
@@ -66,6 +67,11 @@ class HuggingFaceModel:
     def vocabulary(self) -> Vocabulary:
         """All rows of the output layer; those without a token spell nothing."""
         return self._vocabulary
+
+    @property
+    def network(self) -> Any:
+        """The transformers model itself."""
+        return self._model
 
     @property
     def context_length(self) -> int:
@@ -93,7 +99,7 @@ class HuggingFaceModel:
 
     def start(self, prefixes: Prefixes) -> Session:
         """A run with a cache of its own."""
-        return CachedSession(self._model, prefixes, self._name, self._context_length, self._cached_length)
+        return CachedSession(self._model, prefixes, self._name, self._context_length, self._caching)
 
 
 def load(
@@ -135,6 +141,7 @@ def load(
         )
         model.eval()
         model.to(torch.device(chosen))
+        lay_out(model)
     if not hasattr(tokenizer, "backend_tokenizer"):
         raise ModelError(load_mistakes.unknown_tokenizer(name, "it has no fast tokenizer"), name)
     description = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import tomllib
 from dataclasses import dataclass
@@ -91,6 +92,15 @@ def source_of(name: str) -> str:
     if _HUB_NAME.fullmatch(name):
         return name
     raise ModelError(load_mistakes.unknown_model(name, similar(name)), name)
+
+
+def installed(hub_name: str) -> Path | None:
+    """The snapshot with weights in the hub's local cache, the latest if there are several; None if there is none."""
+    home = Path(os.environ.get("HF_HOME", Path.home() / ".cache" / "huggingface"))
+    cache = Path(os.environ.get("HF_HUB_CACHE", home / "hub"))
+    snapshots = cache / f"models--{hub_name.replace('/', '--')}" / "snapshots"
+    found = [file.parent for file in snapshots.glob("*/*.safetensors")]
+    return max(found, key=lambda folder: folder.stat().st_mtime, default=None)
 
 
 def similar(name: str) -> list[str]:

@@ -18,8 +18,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from smcdsl.errors import ModelError
-from smcdsl.models.embedded.decoder import Decoder, load_weights, log_softmax
-from smcdsl.models.embedded.model import FOLDER, EmbeddedModel
+from smcdsl.models.embedded.decoder import load_weights
+from smcdsl.models.embedded.model import FOLDER, EmbeddedModel, EmbeddedSession
 from smcdsl.prefixes import ROOT, Prefixes
 from smcdsl.protocols import LanguageModel
 
@@ -74,42 +74,35 @@ def test_the_model_keeps_the_protocol() -> None:
 def test_log_probabilities_equal_transformers(
     dtype: type[np.floating], from_precise: float, from_single: float
 ) -> None:
-    decoder = Decoder(load_weights(FOLDER, dtype))
+    prefixes = Prefixes()
+    session = EmbeddedSession("m", load_weights(FOLDER, dtype), prefixes)
     tokens = prompt()
-    got = log_softmax(decoder.prefill(np.asarray(tokens))[None])[0]
-    for token in model().encode("SELECT count(*) FROM singer WHERE country = 'Fr c1ccc( Ünïcode\n\t"):
+    for token in [*model().encode("SELECT count(*) FROM singer WHERE country = 'Fr c1ccc( Ünïcode\n\t"), None]:
+        got = session.next_logprobs(np.asarray([prefixes.extend(ROOT, tokens)]))[0]
         assert got.dtype == dtype
         assert gap(got, true_logprobs(tokens, precise=True)) < from_precise
         assert gap(got, true_logprobs(tokens, precise=False)) < from_single
         tokens.append(token)
-        got = log_softmax(decoder.step(np.asarray([3]), np.asarray([token])))[0]
 
 
-def test_ragged_rows_and_forks_equal_transformers() -> None:
+def test_ragged_chains_and_forks_equal_transformers() -> None:
     # Tokens at random make for large logits, and transformers rounds norms to float32 also in float64.
-    is_close = lambda line, tokens: gap(line, true_logprobs(tokens, precise=True)) < 1e-4  # noqa: E731
     random = np.random.default_rng(5)
-    decoder = Decoder(load_weights(FOLDER, np.float64), num_rows=6)
-    start = prompt()
-    decoder.prefill(np.asarray(start))
+    prefixes = Prefixes()
+    session = EmbeddedSession("m", load_weights(FOLDER, np.float64), prefixes)
     size = len(model().vocabulary)
-    texts = [list(start) for _ in range(6)]
-    counts = np.asarray([1, 4, 2, 9, 3, 1])
-    tokens = random.integers(7, size, (6, 9))
-    logits = decoder.append(np.arange(6), tokens, counts)
-    for text, line, count in zip(texts, tokens.tolist(), counts.tolist(), strict=True):
-        text += line[:count]
-    assert all(is_close(row, text) for row, text in zip(log_softmax(logits), texts, strict=True))
-    decoder.grow_rows(9)
-    decoder.copy(np.asarray([3, 3, 3]), np.asarray([6, 7, 8]), np.asarray([len(start) + 2, len(start) + 8, 20]))
-    texts += [texts[3][: len(start) + 2], texts[3][: len(start) + 8], start[:20]]
-    for _ in range(3):
-        rows = random.permutation(9)[:7]
-        more = random.integers(7, size, 7)
-        logits = decoder.step(rows, more)
-        for row, token in zip(rows.tolist(), more.tolist(), strict=True):
-            texts[row].append(token)
-        assert all(is_close(line, texts[row]) for line, row in zip(log_softmax(logits), rows, strict=True))
+    live = [prefixes.extend(ROOT, prompt())] * 6
+    for counts in ([1, 4, 2, 9, 3, 1], [1, 1, 1, 1, 1, 1], [3, 1, 2, 1, 1, 5]):
+        asked = []
+        for place, count in enumerate(counts):
+            for token in random.integers(7, size, count).tolist():
+                live[place] = prefixes.extend(live[place], [token])
+                asked.append(live[place])
+        got = session.next_logprobs(np.asarray(asked))
+        for line, prefix in zip(got, asked, strict=True):
+            assert gap(line, true_logprobs(prefixes.sequence(prefix), precise=True)) < 1e-4
+        live = [live[place] for place in random.integers(0, 6, 6)]
+        session.retain(np.unique(live))
 
 
 steps = st.lists(st.tuples(st.integers(0, 7), st.integers(0, 3), st.booleans()), min_size=1, max_size=25)
@@ -118,16 +111,18 @@ steps = st.lists(st.tuples(st.integers(0, 7), st.integers(0, 3), st.booleans()),
 @given(steps)
 @settings(max_examples=8, deadline=None)
 def test_a_session_answers_as_if_each_prefix_stood_alone(steps: list[tuple[int, int, bool]]) -> None:
-    weights = load_weights(FOLDER)
     prefixes = Prefixes()
     session = model().start(prefixes)
     known = [prefixes.extend(ROOT, prompt()[-6:])]
     for pick, count, forget in steps:
         base = known[pick % len(known)]
         asked = [prefixes.extend(base, [100 + 3 * child] * (child % 3 + 1)) for child in range(count)] or [base]
+        if forget:
+            # The chains on the way too, as when drafts are verified.
+            asked = sorted({*asked, *(int(prefixes.parents[prefix]) for prefix in asked)})
         got = session.next_logprobs(np.asarray(asked))
         for prefix, line in zip(asked, got, strict=True):
-            alone = log_softmax(Decoder(weights, 1).prefill(np.asarray(prefixes.sequence(prefix)))[None])[0]
+            alone = model().start(prefixes).next_logprobs(np.asarray([prefix]))[0]
             assert gap(line, alone) < 1e-4
         known += asked
         if forget:

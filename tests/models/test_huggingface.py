@@ -9,6 +9,7 @@ import pytest
 from smcdsl.errors import ModelError
 from smcdsl.models.chat_template import ChatTemplate
 from smcdsl.models.load import load_model
+from smcdsl.models.torch_cache import Caching
 from smcdsl.prefixes import ROOT, Prefixes
 from smcdsl.protocols import LanguageModel
 from smcdsl.report.diagnostics import render
@@ -24,7 +25,7 @@ def worst_difference(
     model, session, prefixes: Prefixes, start: list[int], vocab_size: int, seed: int, steps: int
 ) -> float:
     """The largest error of a session against whole recomputation, over forks, deaths and ragged blocks."""
-    from smcdsl.models.torch_cache import recompute
+    from smcdsl.models.torch_logprobs import recompute
 
     rng = np.random.default_rng(seed)
     stem = prefixes.extend(ROOT, [*start, *rng.integers(0, vocab_size, 12).tolist()])
@@ -52,7 +53,7 @@ def test_cached_equals_recomputed(folder):
     assert isinstance(model, LanguageModel)
     prefixes = Prefixes()
     session = model.start(prefixes)
-    assert model._cached_length == model.context_length
+    assert model._caching == Caching("packed", model.context_length)
     assert worst_difference(model._model, session, prefixes, model.begin_text(), len(model.vocabulary), 0, 12) < 1e-4
 
 
@@ -70,9 +71,9 @@ def test_rows_are_normalised_and_the_context_is_a_limit():
 
 @needs_data
 def test_long_blocks_are_fed_in_pieces(monkeypatch):
-    from smcdsl.models import torch_cache
+    from smcdsl.models import torch_packed
 
-    monkeypatch.setattr(torch_cache, "TOKENS_AT_ONCE", 5)
+    monkeypatch.setattr(torch_packed, "TOKENS_AT_ONCE", 5)
     model = load_model(str(STORIES))
     prefixes = Prefixes()
     assert worst_difference(model._model, model.start(prefixes), prefixes, [1], 512, 3, 4) < 1e-4
@@ -82,47 +83,93 @@ def tiny(kind: str, **settings):
     import transformers
 
     config = getattr(transformers, f"{kind}Config")(
-        vocab_size=40, hidden_size=16, num_hidden_layers=2, num_attention_heads=2, **settings
+        vocab_size=40,
+        hidden_size=16,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        pad_token_id=0,
+        bos_token_id=1,
+        eos_token_id=2,
+        **settings,
     )
     torch.manual_seed(0)
     return getattr(transformers, f"{kind}ForCausalLM")(config).eval()
 
 
+LATENT = {
+    "intermediate_size": 32,
+    "max_position_embeddings": 64,
+    "n_routed_experts": 4,
+    "n_group": 1,
+    "topk_group": 1,
+    "num_experts_per_tok": 2,
+    "moe_intermediate_size": 8,
+    "q_lora_rank": 8,
+    "kv_lora_rank": 8,
+    "qk_rope_head_dim": 4,
+    "qk_nope_head_dim": 4,
+    "v_head_dim": 6,
+}
 SHAPE = {"intermediate_size": 32, "num_key_value_heads": 1, "max_position_embeddings": 64}
 
 
+@pytest.mark.parametrize("way", ["packed", "padded"])
 @pytest.mark.parametrize(
     ("model", "cached"),
     [
         (lambda: tiny("Qwen2", **SHAPE), 64),
-        (lambda: tiny("Mistral", sliding_window=14, **SHAPE), 14),
+        (lambda: tiny("Mistral", sliding_window=30, **SHAPE), 30),
         (lambda: tiny("GPTNeoX", intermediate_size=32, max_position_embeddings=64), 64),
+        (lambda: tiny("OPT", ffn_dim=32, max_position_embeddings=64, word_embed_proj_dim=16), 64),
     ],
-    ids=["qwen2", "mistral-sliding", "gpt-neox"],
+    ids=["qwen2", "mistral-sliding", "gpt-neox", "opt"],
 )
-def test_other_architectures(model, cached):
-    from smcdsl.models.torch_cache import CachedSession, cached_length
+def test_other_architectures(model, cached, way):
+    from smcdsl.models.torch_cache import CachedSession, caching
 
     made = model()
-    assert cached_length(made, 64, "m") == cached
+    assert caching(made, 64, "m") == Caching("packed", cached)
     prefixes = Prefixes()
-    session = CachedSession(made, prefixes, "m", 64, cached)
-    assert worst_difference(made, session, prefixes, [1], 40, 1, 6) < 1e-4
+    session = CachedSession(made, prefixes, "m", 64, Caching(way, cached))
+    assert worst_difference(made, session, prefixes, [1], 40, 1, 6) < 1e-5
+
+
+@pytest.mark.parametrize(
+    ("model", "way"),
+    [
+        # Scores that are capped, and an attention function that is not looked up.
+        (lambda: tiny("Gemma2", sliding_window=30, head_dim=8, **SHAPE), "padded"),
+        (lambda: tiny("Falcon"), "padded"),
+        # What is stored is not what is attended to.
+        (lambda: tiny("DeepseekV3", **LATENT), "padded"),
+        # Biases by distance, in a mask of another shape.
+        (lambda: tiny("Bloom"), "none"),
+    ],
+    ids=["gemma2", "falcon", "deepseek", "bloom"],
+)
+def test_architectures_with_attention_of_their_own(model, way):
+    from smcdsl.models.torch_cache import CachedSession, caching
+
+    made = model()
+    found = caching(made, 64, "m")
+    assert found.way == way
+    prefixes = Prefixes()
+    assert worst_difference(made, CachedSession(made, prefixes, "m", 64, found), prefixes, [1], 40, 1, 6) < 1e-5
 
 
 def test_an_architecture_without_such_a_cache_is_recomputed():
     import transformers
 
-    from smcdsl.models.torch_cache import CachedSession, cached_length
+    from smcdsl.models.torch_cache import CachedSession, caching
 
     config = transformers.MambaConfig(vocab_size=40, hidden_size=16, num_hidden_layers=2, state_size=4)
     torch.manual_seed(0)
     model = transformers.MambaForCausalLM(config).eval()
-    assert cached_length(model, 64, "m") == 0
+    assert caching(model, 64, "m") == Caching("none", 0)
     prefixes = Prefixes()
     short, long = prefixes.extend(ROOT, [1, 2]), prefixes.extend(ROOT, [1, 2, 3, 4, 5])
-    together = CachedSession(model, prefixes, "m", 64, 0).next_logprobs(np.array([short, long]))
-    alone = CachedSession(model, prefixes, "m", 64, 0).next_logprobs(np.array([short]))
+    together = CachedSession(model, prefixes, "m", 64, Caching("none", 0)).next_logprobs(np.array([short, long]))
+    alone = CachedSession(model, prefixes, "m", 64, Caching("none", 0)).next_logprobs(np.array([short]))
     assert np.allclose(together[0], alone[0], atol=1e-5)
 
 
@@ -238,7 +285,7 @@ def test_a_model_that_fails_is_named(name, error, golden):
     from smcdsl.models.torch_cache import CachedSession
 
     prefixes = Prefixes()
-    session = CachedSession(Failing(error), prefixes, "some-model", context_length=8, cached_length=0)
+    session = CachedSession(Failing(error), prefixes, "some-model", context_length=8, caching=Caching("none", 0))
     with pytest.raises(ModelError) as caught:
         session.next_logprobs(np.array([prefixes.extend(ROOT, [1])]))
     assert caught.value.__cause__ is error

@@ -1,9 +1,9 @@
 """The embedded model's forward pass: a small Llama in numpy.
 
-Many rows are carried side by side. Their common start (a prompt) is computed once by `prefill` and
-stored once; each row owns the keys and values of what follows. A row attends to the first
-`shared_lengths[row]` tokens of the common start, then to its own. Rows have any lengths; forking
-is copying a row's keys and values. Nothing loops over rows.
+It does what `prefix_cache.PrefixRows` says: many rows side by side, of any lengths, and what they have in common (a
+prompt) computed once and stored once. All new tokens are one packed sequence (`models/packing.py`); what a token sees
+in its row and in each segment is attended to apart and merged exactly (`models/torch_attention.py` names the source).
+Nothing loops over rows.
 
 Numbers are of the weights' type. In float64, logits are within 1e-5 of those that transformers computes in
 float64 (3.5e-6 measured on the prompts of the tests, of which its norms, rounded to float32 whatever the type, make
@@ -14,6 +14,7 @@ float32 is: 3e-6 root mean square, 2.1e-5 (transformers 2.5e-5) at most on the s
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -22,8 +23,14 @@ import numpy as np
 from numpy.typing import NDArray
 from safetensors.numpy import load_file
 
+from smcdsl.models.cache_plan import Copy, Feed, Fill, Ints, Promote, Split
+from smcdsl.models.packing import Block, Packing, pack, pieces
+
+TOKENS_AT_ONCE = 1024
+"""A longer stretch is fed in pieces, so that its scores stay small."""
 Floats = NDArray[np.floating]
-Ints = NDArray[np.int64]
+Attend = Callable[[int, Floats, Floats, Floats], Floats]
+"""(layer, queries, keys, values) of new tokens to what they see, (T, heads * dim); stores keys and values first."""
 
 
 class Layer(NamedTuple):
@@ -95,167 +102,154 @@ def load_weights(folder: Path, dtype: type[np.floating] = np.float32) -> Weights
 
 
 class Decoder:
-    """Rows of tokens, their keys and values, and the logits after them.
+    """Keys and values of one run."""
 
-    Attributes:
-        num_rows: rows there is room for; `grow_rows` makes more.
-        lengths: (rows,) tokens each row has.
-        shared_lengths: (rows,) how many of them are the beginning of the common start.
-    """
-
-    def __init__(self, weights: Weights, num_rows: int = 16) -> None:
+    def __init__(self, weights: Weights) -> None:
         self.weights = weights
-        self.num_rows = num_rows
-        self.lengths = np.zeros(num_rows, dtype=np.int64)
-        self.shared_lengths = np.zeros(num_rows, dtype=np.int64)
-        layers, heads, dim = len(weights.layers), weights.num_kv_heads, weights.head_dim
-        self._keys = np.zeros((layers, num_rows, heads, 64, dim), dtype=weights.dtype)
+        shape = (len(weights.layers), 0, weights.num_kv_heads, 0, weights.head_dim)
+        self._keys = np.zeros(shape, dtype=weights.dtype)  # layer, row, head, slot, width
         self._values = np.zeros_like(self._keys)
-        self._shared_keys = np.zeros((layers, heads, 0, dim), dtype=weights.dtype)
-        self._shared_values = np.zeros_like(self._shared_keys)
+        self._segments: dict[int, tuple[Floats, Floats]] = {}  # each (layer, head, token, width)
 
-    @property
-    def shared_length(self) -> int:
-        """Tokens in the common start."""
-        return self._shared_keys.shape[2]
+    def make_room(self, rows: int, slots: int) -> None:
+        """Hold at least that many rows and slots; twice as many, so that growing stays rare."""
+        has_rows, has_slots = self._keys.shape[1], self._keys.shape[3]
+        more = max(rows - has_rows, 0) and max(rows - has_rows, has_rows)
+        longer = max(slots - has_slots, 0) and max(slots - has_slots, has_slots, 64)
+        if more or longer:
+            room = ((0, 0), (0, more), (0, 0), (0, longer), (0, 0))
+            self._keys, self._values = np.pad(self._keys, room), np.pad(self._values, room)
 
-    def prefill(self, tokens: Ints) -> Floats:
-        """Make `tokens` the common start and what every row holds, and return the (V,) logits after it."""
-        alone = Decoder(self.weights, num_rows=1)
-        logits = alone.append(np.zeros(1, dtype=np.int64), np.asarray(tokens)[None], np.asarray([len(tokens)]))
-        self._shared_keys = alone._keys[:, 0, :, : len(tokens)].copy()
-        self._shared_values = alone._values[:, 0, :, : len(tokens)].copy()
-        self.lengths[:] = self.shared_lengths[:] = len(tokens)
-        return logits[0]
+    def copy(self, copies: Sequence[Copy]) -> None:
+        """Copy slots between rows."""
+        for slab in (self._keys, self._values):
+            for copy in copies:
+                slab[:, copy.target, :, copy.start : copy.end] = slab[:, copy.source, :, copy.start : copy.end]
 
-    def copy(self, sources: Ints, targets: Ints, lengths: Ints) -> None:
-        """Make each target row the first `lengths` tokens of its source; no target is also a source."""
-        shared = np.minimum(self.shared_lengths[sources], lengths)
-        longest = int((lengths - shared).max(initial=0))
-        self._keys[:, targets, :, :longest] = self._keys[:, sources, :, :longest]
-        self._values[:, targets, :, :longest] = self._values[:, sources, :, :longest]
-        self.shared_lengths[targets] = shared
-        self.lengths[targets] = lengths
+    def split(self, split: Split) -> None:
+        """Cut a segment in two; nothing moves."""
+        keys, values = self._segments[split.segment]
+        self._segments[split.head] = keys[:, :, : split.length], values[:, :, : split.length]
+        self._segments[split.segment] = keys[:, :, split.length :], values[:, :, split.length :]
 
-    def grow_rows(self, num_rows: int) -> None:
-        """Make room for at least `num_rows` rows; new ones hold the common start."""
-        more = num_rows - self.num_rows
-        if more <= 0:
-            return
-        self._keys, self._values = (np.pad(slab, ((0, 0), (0, more), (0, 0), (0, 0), (0, 0))) for slab in self._slabs)
-        self.lengths = np.pad(self.lengths, (0, more), constant_values=self.shared_length)
-        self.shared_lengths = np.pad(self.shared_lengths, (0, more), constant_values=self.shared_length)
-        self.num_rows = num_rows
+    def promote(self, promote: Promote) -> None:
+        """Move the beginning of rows that is the same in all of them to a segment."""
+        parts = []
+        rows = np.asarray(promote.rows)
+        for which, slab in enumerate((self._keys, self._values)):
+            moved = slab[:, promote.row, :, : promote.count].copy()
+            if promote.segment in self._segments:
+                moved = np.concatenate([self._segments[promote.segment][which], moved], axis=2)
+            parts.append(moved)
+            slab[:, rows, :, : -promote.count] = slab[:, rows, :, promote.count :]
+        self._segments[promote.segment] = parts[0], parts[1]
 
-    def step(self, rows: Ints, tokens: Ints) -> Floats:
-        """Append one token to each of n distinct rows and return the (n, V) logits after them."""
-        return self.append(rows, tokens[:, None], np.ones(len(rows), dtype=np.int64))
-
-    def append(self, rows: Ints, tokens: Ints, counts: Ints, starts: Ints | None = None) -> Floats:
-        """Append several tokens to each of n rows.
-
-        Args:
-            rows: (n,) row numbers; one may come twice if what is written agrees.
-            tokens: (n, T) token ids; what lies past a row's count is ignored.
-            counts: (n,) tokens to append, from 1 to T.
-            starts: (n,) tokens of each row that stay; all by default.
-
-        Returns:
-            (n, V) logits after each row's last token.
-
-        Raises:
-            ValueError: a row would pass the context length.
-        """
+    def fill(self, fill: Fill, path: Sequence[int]) -> None:
+        """Compute a segment that continues those of `path`."""
         weights = self.weights
-        width = tokens.shape[1]
-        starts = self.lengths[rows] if starts is None else starts
-        if int((starts + counts).max()) > weights.context_length:
-            raise ValueError(f"a row would pass the context of {weights.context_length} tokens")
-        shared = np.minimum(self.shared_lengths[rows], starts)
-        slots = (starts - shared)[:, None] + np.arange(width)
-        self._make_room(int(slots.max()) + 1)
-        # Ignored tokens may lie past the context; their angles do not matter.
-        positions = np.minimum(starts[:, None] + np.arange(width), weights.context_length - 1)
-        turn = (weights.cos[positions][:, :, None], weights.sin[positions][:, :, None])
-        hidden_shared, hidden_own = self._hidden(shared, slots)
-        x = weights.embedding[tokens.reshape(-1)]
+        shape = (len(weights.layers), weights.num_kv_heads, len(fill.tokens), weights.head_dim)
+        self._segments[fill.segment] = np.empty(shape, dtype=weights.dtype), np.empty(shape, dtype=weights.dtype)
+        for start in range(0, len(fill.tokens), TOKENS_AT_ONCE):
+            self._fill_piece(fill, start, min(start + TOKENS_AT_ONCE, len(fill.tokens)), path)
+
+    def _fill_piece(self, fill: Fill, start: int, end: int, path: Sequence[int]) -> None:
+        """Tokens `start` to `end` of a segment, after those before."""
+        hidden = np.arange(end) > np.arange(start, end)[:, None]
+
+        def attend(layer: int, query: Floats, key: Floats, value: Floats) -> Floats:
+            keys, values = (states[layer, :, None] for states in self._segments[fill.segment])
+            keys[:, 0, start:end], values[:, 0, start:end] = key.swapaxes(0, 1), value.swapaxes(0, 1)
+            flat = query.transpose(1, 2, 0, 3)  # (kv heads, group, T, width)
+            found = attended(flat, keys[:, :, :end], values[:, :, :end], hidden)
+            for number in path:
+                keys, values = (states[layer, :, None] for states in self._segments[number])
+                found = merged(found, attended(flat, keys, values, None))
+            return found[0].transpose(2, 0, 1, 3).reshape(len(query), -1)
+
+        nothing = np.empty(0, dtype=np.int64)
+        self._run(np.asarray(fill.tokens[start:end]), fill.start + np.arange(start, end), nothing, attend)
+
+    def feed(self, feed: Feed, path: Callable[[int], Sequence[int]]) -> list[tuple[Ints, Floats]]:
+        """Compute a feed; which wanted prefixes' logits came out, and these."""
+        found = []
+        for piece in pieces(feed, TOKENS_AT_ONCE):
+            packing = pack(piece, path)
+
+            def attend(layer: int, query: Floats, key: Floats, value: Floats, packing: Packing = packing) -> Floats:
+                return self._attend(packing, layer, query, key, value)
+
+            logits = self._run(piece.tokens, packing.positions, piece.places, attend)
+            found.append((piece.asked, logits))
+        return found
+
+    def _run(self, tokens: Ints, positions: Ints, kept: Ints, attend: Attend) -> Floats:
+        """The (k, V) logits after the tokens at the k kept places."""
+        weights = self.weights
+        heads, dim = weights.num_kv_heads, weights.head_dim
+        turn = (weights.cos[positions][:, None], weights.sin[positions][:, None])
+        x = weights.embedding[tokens]
         for index, layer in enumerate(weights.layers):
-            x = x + self._attend(
-                index, layer, normalized(x, weights.norm_eps), rows, slots, turn, hidden_shared, hidden_own
-            )
+            qkv = (normalized(x, weights.norm_eps) @ layer.qkv).reshape(len(x), -1, dim)
+            turned = rotated(qkv[:, :-heads], *turn)
+            query = turned[:, :-heads].reshape(len(x), heads, -1, dim)
+            x = x + attend(index, query, turned[:, -heads:], qkv[:, -heads:]) @ layer.out
             gate, up = np.split(normalized(x, weights.norm_eps) @ layer.gate_up, 2, axis=-1)
             x = x + (gate / (1 + np.exp(-np.maximum(gate, -80))) * up) @ layer.down
-        self.shared_lengths[rows] = shared
-        self.lengths[rows] = starts + counts
-        last = x[np.arange(len(rows)) * width + counts - 1]
-        return normalized(last, weights.norm_eps) @ weights.head
+        return normalized(x[kept], weights.norm_eps) @ weights.head
 
-    @property
-    def _slabs(self) -> tuple[Floats, Floats]:
-        return self._keys, self._values
+    def _attend(self, packing: Packing, layer: int, query: Floats, key: Floats, value: Floats) -> Floats:
+        """What (T, kv heads, group, dim) queries see in their rows and segments."""
+        self._keys[layer][packing.rows, :, packing.slots] = key
+        self._values[layer][packing.rows, :, packing.slots] = value
+        mixed = np.empty_like(query)
+        logs = np.empty(query.shape[:3], dtype=query.dtype)
+        for block in packing.blocks:
+            own = slice(None) if block.tokens is None else block.tokens
+            mixed[own], logs[own] = self._own(block, layer, query[own])
+        for number, tokens in packing.segments:
+            seeing = slice(None) if tokens is None else tokens
+            keys, values = (states[layer] for states in self._segments[number])
+            flat = query[seeing].transpose(1, 0, 2, 3)  # (kv heads, t, group, dim)
+            there = attended(flat.reshape(len(flat), -1, flat.shape[-1]), keys, values, None)
+            shared = there[0].reshape(flat.shape).swapaxes(0, 1), there[1].reshape(flat.shape[:3]).swapaxes(0, 1)
+            mixed[seeing], logs[seeing] = merged((mixed[seeing], logs[seeing]), shared)
+        return mixed.reshape(len(query), -1)
 
-    def _make_room(self, time: int) -> None:
-        room = self._keys.shape[3]
-        if time <= room:
-            return
-        more = max(room, time - room)
-        self._keys, self._values = (np.pad(slab, ((0, 0), (0, 0), (0, 0), (0, more), (0, 0))) for slab in self._slabs)
+    def _own(self, block: Block, layer: int, query: Floats) -> tuple[Floats, Floats]:
+        """What a block's tokens see in their rows: mixtures (t, kv heads, group, dim) and logs of sums."""
+        _, heads, group, dim = query.shape
+        count, width = block.count, block.width
+        if block.places is not None:
+            own, query = query, np.zeros((count * width, heads, group, dim), dtype=query.dtype)
+            query[block.places] = own
+        query = query.reshape(count, width, heads, group, dim).transpose(0, 2, 3, 1, 4)
+        hidden = None if block.hidden is None else np.repeat(block.hidden[:, None], group, axis=1)
+        if hidden is not None:
+            hidden = hidden.reshape(count, 1, group * width, -1)
+        keys, values = (slab[layer][block.rows, :, : block.visible] for slab in (self._keys, self._values))
+        mixed, logs = attended(query.reshape(count, heads, group * width, dim), keys, values, hidden)
+        mixed = mixed.reshape(count, heads, group, width, dim).transpose(0, 3, 1, 2, 4).reshape(-1, heads, group, dim)
+        logs = logs.reshape(count, heads, group, width).transpose(0, 3, 1, 2).reshape(-1, heads, group)
+        return (mixed, logs) if block.places is None else (mixed[block.places], logs[block.places])
 
-    def _hidden(self, shared: Ints, slots: Ints) -> tuple[NDArray[np.bool_] | None, NDArray[np.bool_] | None]:
-        """Keys a query must not see: (n, 1, S) of the common start, (n, T, L) of its own; None if it sees all."""
-        hidden_shared = None
-        if int(shared.min()) < self.shared_length:
-            hidden_shared = np.arange(self.shared_length) >= shared[:, None, None]
-        hidden_own = None
-        longest = int(slots.max())
-        if int(slots.min()) < longest:
-            hidden_own = np.arange(longest + 1) > slots[:, :, None]
-        return hidden_shared, hidden_own
 
-    def _attend(
-        self,
-        index: int,
-        layer: Layer,
-        x: Floats,
-        rows: Ints,
-        slots: Ints,
-        turn: tuple[Floats, Floats],
-        hidden_shared: NDArray[np.bool_] | None,
-        hidden_own: NDArray[np.bool_] | None,
-    ) -> Floats:
-        """Attention of (n * T, hidden) inputs over the common start and their rows, which get their keys and values."""
-        weights = self.weights
-        count, width = slots.shape
-        heads, dim = weights.num_kv_heads, weights.head_dim
-        qkv = (x @ layer.qkv).reshape(count, width, -1, dim)
-        turned = rotated(qkv[:, :, :-heads], *turn)
-        query, key, value = turned[:, :, :-heads], turned[:, :, -heads:], qkv[:, :, -heads:]
-        keys, values = self._keys[index], self._values[index]
-        keys[rows[:, None], :, slots] = key
-        values[rows[:, None], :, slots] = value
-        group = weights.num_heads // heads
-        # (heads, n, T * group, dim): the queries that share keys stand together.
-        query = query.reshape(count, width, heads, group, dim).transpose(2, 0, 1, 3, 4).reshape(heads, count, -1, dim)
-        length = int(slots.max()) + 1
-        own_keys, own_values = (slab[rows, :, :length].transpose(1, 0, 2, 3) for slab in (keys, values))
-        past = self.shared_length
-        scores = np.empty((heads, count, width * group, past + length), dtype=x.dtype)
-        flat = query.reshape(heads, -1, dim)
-        scores[..., :past] = (flat @ self._shared_keys[index].swapaxes(1, 2)).reshape(heads, count, width * group, past)
-        scores[..., past:] = query @ own_keys.swapaxes(2, 3)
-        if hidden_shared is not None:
-            np.copyto(scores[..., :past], -np.inf, where=hidden_shared)
-        if hidden_own is not None:
-            np.copyto(scores[..., past:], -np.inf, where=np.repeat(hidden_own, group, axis=1))
-        scores -= scores.max(axis=-1, keepdims=True)
-        np.exp(scores, out=scores)
-        scores /= scores.sum(axis=-1, keepdims=True)
-        mixed = scores[..., past:] @ own_values
-        mixed += (scores[..., :past].reshape(heads, count * width * group, past) @ self._shared_values[index]).reshape(
-            mixed.shape
-        )
-        mixed = mixed.reshape(heads, count, width, group, dim).transpose(1, 2, 0, 3, 4)
-        return mixed.reshape(count * width, -1) @ layer.out
+def attended(query: Floats, keys: Floats, values: Floats, hidden: NDArray[np.bool_] | None) -> tuple[Floats, Floats]:
+    """Mixtures (..., Q, width) of values and logs (..., Q) of the sums of exponentiated scores."""
+    scores = query @ keys.swapaxes(-1, -2)
+    if hidden is not None:
+        np.copyto(scores, -np.inf, where=hidden)
+    highest = scores.max(axis=-1, keepdims=True)
+    scores -= highest
+    np.exp(scores, out=scores)
+    sums = scores.sum(axis=-1, keepdims=True)
+    return (scores @ values) / sums, (highest + np.log(sums))[..., 0]
+
+
+def merged(first: tuple[Floats, Floats], second: tuple[Floats, Floats]) -> tuple[Floats, Floats]:
+    """What is seen in two parts together."""
+    logs = np.logaddexp(first[1], second[1])
+    share = np.exp(second[1] - logs)[..., None]
+    return first[0] + (second[0] - first[0]) * share, logs
 
 
 def normalized(x: Floats, eps: float) -> Floats:
@@ -265,7 +259,7 @@ def normalized(x: Floats, eps: float) -> Floats:
 
 
 def rotated(x: Floats, cos: Floats, sin: Floats) -> Floats:
-    """Turn (n, T, heads, dim) by position: the first half of `dim` is paired with the second."""
+    """Turn (T, heads, dim) by position: the first half of `dim` is paired with the second."""
     half = x.shape[-1] // 2
     first, second = x[..., :half], x[..., half:]
     return np.concatenate((first * cos - second * sin, second * cos + first * sin), axis=-1)

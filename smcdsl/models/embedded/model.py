@@ -17,13 +17,15 @@ from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
 from smcdsl.errors import Diagnostic, ModelError
+from smcdsl.models.cache_plan import Feed, Fill, Promote, Split
 from smcdsl.models.embedded.decoder import Decoder, Floats, Weights, load_weights, log_softmax
-from smcdsl.models.prefix_cache import PrefixRows, Step
-from smcdsl.prefixes import ROOT, Prefixes
+from smcdsl.models.prefix_cache import PrefixRows
+from smcdsl.prefixes import Prefixes
 from smcdsl.protocols import Role, TurnTokens
 from smcdsl.vocabulary import Vocabulary
 
 FOLDER = Path(__file__).parent
+ROWS_AT_ONCE = 256
 
 
 class EmbeddedModel:
@@ -93,35 +95,34 @@ class EmbeddedModel:
 
 
 class EmbeddedSession:
-    """Keys and values of one run.
-
-    `PrefixRows` says which row holds which prefix. What the first prefixes asked for have in common, a
-    prompt as a rule, is the decoder's common start: rows that begin with it do not hold it themselves.
-    """
+    """Keys and values of one run. `PrefixRows` says which row holds which prefix, the decoder does the rest."""
 
     def __init__(self, name: str, weights: Weights, prefixes: Prefixes) -> None:
         self._name = name
+        self._weights = weights
         self._prefixes = prefixes
-        self._decoder = Decoder(weights)
-        self._rows = PrefixRows(prefixes)
-        self._start: list[int] = []  # the common start's prefixes, the empty one first; none before the first call
+        self.close()
 
-    def next_logprobs(self, prefixes: NDArray[np.int64]) -> NDArray[np.float32]:
-        """Log-probabilities of the next token after each of U distinct prefixes, (U, V)."""
-        weights = self._decoder.weights
-        longest = int(self._prefixes.lengths[prefixes].max())
-        if longest > weights.context_length:
-            raise too_long(self._name, longest, weights.context_length)
-        if not self._start:
-            self._share(prefixes)
-        logits = np.empty((len(prefixes), weights.head.shape[1]), dtype=np.float32)
-        inside = np.asarray([self._is_in_start(prefix) for prefix in prefixes.tolist()])
-        for index in np.flatnonzero(inside):
-            logits[index] = self._again(int(prefixes[index]))
-        outside = np.flatnonzero(~inside)
-        for step in self._rows.steps(prefixes[outside]) if len(outside) else ():
-            wanted = step.asked >= 0
-            logits[outside[step.asked[wanted]]] = self._feed(step)[wanted]
+    def next_logprobs(self, prefixes: NDArray[np.int64]) -> Floats:
+        """Log-probabilities of the next token after each of U distinct prefixes, (U, V), in the weights' type."""
+        longest = int(self._prefixes.lengths[prefixes].max(initial=0))
+        if longest > self._weights.context_length:
+            raise too_long(self._name, longest, self._weights.context_length)
+        decoder, rows = self._decoder, self._rows
+        logits = np.empty((len(prefixes), self._weights.head.shape[1]), dtype=self._weights.dtype)
+        for operation in rows.operations(prefixes):
+            match operation:
+                case Feed():
+                    decoder.make_room(rows.num_rows, rows.num_slots)
+                    decoder.copy(operation.copies)
+                    for asked, found in decoder.feed(operation, rows.path):
+                        logits[asked] = found
+                case Fill():
+                    decoder.fill(operation, rows.path(operation.parent))
+                case Split():
+                    decoder.split(operation)
+                case Promote():
+                    decoder.promote(operation)
         return log_softmax(logits)
 
     def retain(self, prefixes: NDArray[np.int64]) -> None:
@@ -130,61 +131,8 @@ class EmbeddedSession:
 
     def close(self) -> None:
         """Free keys and values."""
-        self._decoder = Decoder(self._decoder.weights, num_rows=0)
-        self._rows = PrefixRows(self._prefixes)
-        self._start = []
-
-    def _share(self, prefixes: NDArray[np.int64]) -> None:
-        """Compute what the first prefixes have in common, all but their last tokens, once for all rows."""
-        lengths, parents, tokens = self._prefixes.lengths, self._prefixes.parents, self._prefixes.tokens
-        common, *others = parents[prefixes].tolist()
-        for other in others:
-            while common != other:
-                if lengths[common] >= lengths[other]:
-                    common = int(parents[common])
-                else:
-                    other = int(parents[other])
-        path = [common]
-        while path[-1] != ROOT:
-            path.append(int(parents[path[-1]]))
-        self._start = path[::-1]
-        if common != ROOT:
-            # The first row now holds the common start, and the rows copied from it will.
-            for _ in self._rows.steps(np.asarray([common])):
-                self._decoder.prefill(tokens[self._start[1:]])
-
-    def _is_in_start(self, prefix: int) -> bool:
-        length = int(self._prefixes.lengths[prefix])
-        return length < len(self._start) and self._start[length] == prefix
-
-    def _again(self, prefix: int) -> Floats:
-        """Logits after a beginning of the common start, from a row that nothing else uses."""
-        scratch = self._decoder.num_rows
-        self._decoder.grow_rows(scratch + 1)
-        token, before = self._prefixes.tokens[prefix], self._prefixes.lengths[prefix] - 1
-        one = np.ones(1, dtype=np.int64)
-        return self._decoder.append(scratch * one, np.asarray([[token]]), one, starts=before * one)[0]
-
-    def _feed(self, step: Step) -> Floats:
-        """Do one step of the plan and return the logits after each feed."""
-        self._make_room(self._rows.num_rows)
-        if step.copies:
-            sources, targets, ends = np.asarray([(copy.source, copy.target, copy.end) for copy in step.copies]).T
-            self._decoder.copy(sources, targets, ends)
-        counts = np.asarray([len(tokens) for tokens in step.tokens])
-        logits = np.empty((len(counts), self._decoder.weights.head.shape[1]), dtype=np.float32)
-        # Feeds of several tokens go apart, or all would be padded to the longest.
-        for feeds in (np.flatnonzero(counts == 1), np.flatnonzero(counts > 1)):
-            if len(feeds):
-                tokens = np.zeros((len(feeds), int(counts[feeds].max())), dtype=np.int64)
-                for line, feed in zip(tokens, feeds, strict=True):
-                    line[: counts[feed]] = step.tokens[feed]
-                logits[feeds] = self._decoder.append(step.rows[feeds], tokens, counts[feeds], step.starts[feeds])
-        return logits
-
-    def _make_room(self, num_rows: int) -> None:
-        if num_rows > self._decoder.num_rows:
-            self._decoder.grow_rows(max(num_rows, 2 * self._decoder.num_rows))
+        self._decoder = Decoder(self._weights)
+        self._rows = PrefixRows(self._prefixes, ROWS_AT_ONCE)
 
 
 def too_long(name: str, length: int, context_length: int) -> ModelError:

@@ -17,8 +17,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from smcdsl.models.embedded.decoder import Decoder, log_softmax
 from smcdsl.models.embedded.model import FOLDER, EmbeddedModel
+from smcdsl.prefixes import ROOT, Prefixes
 
 from . import corpus, questions
 
@@ -49,11 +49,14 @@ def answers(
     model: EmbeddedModel, prompt: Sequence[int], random: np.random.Generator, longest: int = LONGEST
 ) -> list[str]:
     """Return the greedy answer and `SAMPLES` sampled ones, of `longest` tokens at most."""
-    decoder = Decoder(model._weights, SAMPLES + 1)
+    prefixes = Prefixes()
+    session = model.start(prefixes)
     rows = np.arange(SAMPLES + 1)
-    logprobs = np.repeat(log_softmax(decoder.prefill(np.asarray(prompt))[None]), len(rows), axis=0)
+    live = np.full(len(rows), prefixes.extend(ROOT, prompt))
     texts: list[list[int]] = [[] for _ in rows]
     for _ in range(longest):
+        distinct, own = np.unique(live, return_inverse=True)
+        logprobs = session.next_logprobs(distinct)[own]
         noise = random.gumbel(size=logprobs.shape)
         noise[rows == 0] = 0
         tokens = (logprobs + noise).argmax(-1)
@@ -63,7 +66,7 @@ def answers(
         rows = rows[goes_on]
         if not len(rows):
             break
-        logprobs = log_softmax(decoder.step(rows, tokens[goes_on]))
+        live = prefixes.extend_each(live[goes_on], tokens[goes_on])
     return [model.vocabulary.spell(text).decode(errors="replace") for text in texts]
 
 
