@@ -74,6 +74,9 @@ def is_heavy(log_weights: NDArray[np.float64]) -> NDArray[np.bool_]:
 def _cause(before: NDArray[np.float64], after: NDArray[np.float64], changes: Sequence[Sequence[Change]]) -> Collapse:
     """The factor without which the weights would be most even."""
     factors = sorted({change.factor for own in changes for change in own})
+    if not factors:
+        # A lookahead has left the weights at the end of a hole.
+        return Collapse(NO_FACTOR, "")
     without = {
         factor: before + [sum(change.log_weight for change in own if change.factor != factor) for own in changes]
         for factor in factors

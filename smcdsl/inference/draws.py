@@ -13,13 +13,42 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from enum import IntEnum
-from typing import Protocol
+from fractions import Fraction
+from functools import lru_cache
+from itertools import accumulate
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-Breakpoints = Callable[[], Iterable[NDArray[np.float64]]]
-"""For each of n draws: ascending numbers; between two neighbours (0 and 1 included) the outcome is constant."""
+Breakpoints = Callable[[NDArray[np.float64]], Iterable[NDArray[Any]]]
+"""For each of n draws: ascending numbers; between two neighbours (0 and 1 included) the outcome is constant.
+
+They are float64, or fractions (`shares`) where an outcome may have little probability and much weight.
+
+Called with the (n,) numbers that are being drawn; those of earlier draws are there when a later draw's breakpoints
+are asked for.
+"""
+
+
+def shares(masses: NDArray[np.floating[Any]]) -> NDArray[np.object_]:
+    """(K,) the distribution function of outcomes with these masses, as fractions: without rounding, and 1 at its end.
+
+    Running sums of floats lose, behind what is large, 1e-16 of the whole: all digits but three of a chance of 1e-13.
+    Samplers draw by such sums; who asks how probable a branch is wants to know it to more digits than that.
+    """
+    return _shares(masses.astype(np.float64).tobytes())
+
+
+@lru_cache(maxsize=1 << 14)
+def _shares(masses: bytes) -> NDArray[np.object_]:
+    ratios = [mass.as_integer_ratio() for mass in np.frombuffer(masses).tolist()]
+    unit = max((below for _, below in ratios), default=1)
+    sums = list(accumulate(above * (unit // below) for above, below in ratios))
+    found = np.empty(len(sums) if sums and sums[-1] else 0, dtype=object)
+    found[:] = [Fraction(each, sums[-1]) for each in sums[: len(found)]]
+    found.flags.writeable = False
+    return found
 
 
 class Purpose(IntEnum):
@@ -29,6 +58,17 @@ class Purpose(IntEnum):
     RESAMPLE = 1
     ACCEPT = 2
     RETURN = 3
+    ROTATE = 4
+    SELECT = 5
+    RETAIN = 6
+    DRAFT = 7
+    VERIFY = 8
+    RESIDUAL = 9
+    CHECK = 10
+
+
+_EVERY_STEP = frozenset((Purpose.TOKEN, Purpose.ROTATE))
+"""Numbers that are wanted at step after step."""
 
 
 class Draws(Protocol):
@@ -59,8 +99,7 @@ class CounterDraws:
         self._keys = np.array([seed % 2**64 for seed in seeds], dtype=np.uint64)
         self._num_slots = num_slots
         self._salt = salt
-        self._block = np.empty((0, len(seeds) * num_slots))
-        self._block_start = 0
+        self._blocks: dict[Purpose, tuple[int, NDArray[np.float64]]] = {}
 
     def uniforms(
         self,
@@ -71,22 +110,22 @@ class CounterDraws:
         breakpoints: Breakpoints,
     ) -> NDArray[np.float64]:
         """See `Draws`."""
-        if purpose is Purpose.TOKEN and len(steps) and steps[0] == steps[-1] and np.all(steps == steps[0]):
-            return self._tokens(int(steps[0]))[groups * self._num_slots + slots]
+        if purpose in _EVERY_STEP and len(steps) and steps[0] == steps[-1] and np.all(steps == steps[0]):
+            return self._numbers(purpose, int(steps[0]))[groups * self._num_slots + slots]
         return philox(self._keys[groups], steps, slots, int(purpose), self._salt)
 
-    def _tokens(self, step: int) -> NDArray[np.float64]:
+    def _numbers(self, purpose: Purpose, step: int) -> NDArray[np.float64]:
         """Numbers of one step for all groups and slots, made for many steps at a time."""
-        offset = step - self._block_start
-        if not 0 <= offset < len(self._block):
+        first, block = self._blocks.get(purpose, (0, ()))
+        if not 0 <= step - first < len(block):
             width = len(self._keys) * self._num_slots
             rows = int(np.clip(2**16 // max(width, 1), 1, 64))
             steps, groups, slots = np.meshgrid(
                 np.arange(step, step + rows), np.arange(len(self._keys)), np.arange(self._num_slots), indexing="ij"
             )
-            numbers = philox(self._keys[groups.ravel()], steps.ravel(), slots.ravel(), int(Purpose.TOKEN), self._salt)
-            self._block, self._block_start, offset = numbers.reshape(rows, width), step, 0
-        return self._block[offset]
+            numbers = philox(self._keys[groups.ravel()], steps.ravel(), slots.ravel(), int(purpose), self._salt)
+            first, block = self._blocks[purpose] = step, numbers.reshape(rows, width)
+        return block[step - first]
 
 
 def philox(

@@ -188,7 +188,7 @@ class Refusals:
         """
         for prefix in self._prefixes.get(_case(factor, hole, environment), ()):
             if text.startswith(prefix) and (looks is None or len(prefix.encode()) in looks):
-                raise _contradiction(factor, prefix, text)
+                raise contradiction(factor, prefix, text)
 
 
 def _case(factor: PlannedFactor, hole: str, environment: Mapping[str, Any]) -> Hashable:
@@ -196,7 +196,8 @@ def _case(factor: PlannedFactor, hole: str, environment: Mapping[str, Any]) -> H
     return factor.index, hole, tuple(freeze(environment.get(name)) for name in names)
 
 
-def _contradiction(factor: PlannedFactor, prefix: str, text: str) -> PotentialError:
+def contradiction(factor: PlannedFactor, prefix: str, text: str) -> PotentialError:
+    """R0905."""
     said = f'said no to the prefix "{prefix}" but yes to the finished "{text}"'
     note = "a preview may only say no if every completion is impossible; otherwise valid results are lost"
     diagnostic = Diagnostic(

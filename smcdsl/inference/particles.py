@@ -17,8 +17,16 @@ from numpy.typing import NDArray
 from smcdsl.program.evaluation import freeze
 from smcdsl.protocols import Role
 
-RUNNING, WAITING, FINISHED, DEAD = 0, 1, 2, 3
-"""Status of a particle: wants a token; has arrived at a boundary; is through the program; has weight zero."""
+RUNNING, WAITING, FINISHED, DEAD, VACANT = 0, 1, 2, 3, 4
+"""Status of a particle: wants a token; has arrived at a boundary; is through the program; has weight zero.
+
+A vacant slot holds no particle: selection leaves slots over where there are fewer candidates.
+"""
+
+
+GRAMMAR, BUDGET, OBSERVED = 0, 1, 2
+"""Causes of death that are no factor's; a factor's are counted from there."""
+CAUSES = ("grammar", "budget", "observe")
 
 
 class Environments:
@@ -69,12 +77,16 @@ class Watch:
 
 @dataclass(frozen=True)
 class OpenHole:
-    """The hole that a particle writes: its automaton's number, the prefix it began at, what is given after it."""
+    """The hole that a particle writes: its automaton's number, the prefix it began at, what is given after it.
+
+    `checked` are the watches of factors that judge tokens before they are taken, and so have nothing to say after.
+    """
 
     automaton: int
     start: int
     following: bytes | None
     watches: tuple[Watch, ...] = ()
+    checked: tuple[Watch, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -82,7 +94,9 @@ class Frame:
     """Where a particle stands.
 
     `previews` are (factor, log value) in the weight now; `judged` the occurrences judged for good:
-    (factor, number of the text, start, end). `observing` are the tokens being observed.
+    (factor, number of the text, start, end). `observing` are the tokens being observed. `scores` are
+    (factor, log value) of what `score` lines have multiplied into the weight for good. `late` are (factor,
+    length of the hole's text) whose previews are under way.
     """
 
     position: int
@@ -92,6 +106,8 @@ class Frame:
     observing: tuple[int, ...] = ()
     previews: tuple[tuple[int, float], ...] = ()
     judged: frozenset[tuple[int, int, int, int]] = frozenset()
+    scores: tuple[tuple[int, float], ...] = ()
+    late: tuple[tuple[int, int], ...] = ()
 
 
 @dataclass
@@ -99,7 +115,8 @@ class Frames:
     """Interned frames with what the token loop needs of them, as arrays by frame.
 
     `automata` is -1 outside holes; `previews` is the log of all previews in the weight; `watched` has a
-    bit for every boundary of the automaton at which the particle must stop.
+    bit for every boundary of the automaton at which the particle must stop. `watches` says whether a particle may
+    have to stop within its hole.
     """
 
     frames: list[Frame] = field(default_factory=list)
@@ -108,7 +125,11 @@ class Frames:
     watched: NDArray[np.uint64] = field(default_factory=lambda: np.empty(64, dtype=np.uint64))
     every_token: NDArray[np.bool_] = field(default_factory=lambda: np.empty(64, dtype=np.bool_))
     every_line: NDArray[np.bool_] = field(default_factory=lambda: np.empty(64, dtype=np.bool_))
+    watches: NDArray[np.bool_] = field(default_factory=lambda: np.empty(64, dtype=np.bool_))
     _numbers: dict[Frame, int] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.frames)
 
     def __getitem__(self, number: int) -> Frame:
         return self.frames[number]
@@ -128,10 +149,11 @@ class Frames:
             self.watched[number] = sum(1 << bit for bit, name in enumerate(boundaries) if name in names)
             self.every_token[number] = "token" in names
             self.every_line[number] = "line" in names
+            self.watches[number] = bool(names)
         return number
 
     def _grow(self) -> None:
-        for name in ("automata", "previews", "watched", "every_token", "every_line"):
+        for name in ("automata", "previews", "watched", "every_token", "every_line", "watches"):
             array = getattr(self, name)
             setattr(self, name, np.concatenate([array, np.empty_like(array)]))
 
@@ -141,8 +163,10 @@ class Particles:
     """G groups of N particles; every array is (G * N,), group by group.
 
     `states` are the automaton's states in a hole, the number of observed tokens while observing.
-    `log_weights` leave out the previews, which are `Frames.previews` of the frame. `written` counts the
-    tokens that the model wrote, `eves` is the slot that a particle's line began in.
+    `log_weights` leave out the previews, which are `Frames.previews` of the frame, and `log_twists`, the
+    lookahead's log psi of the state. `written` counts the
+    tokens that the model wrote, `eves` is the slot that a particle's line began in, `origins` the one it was in
+    when the last event told of it.
     """
 
     num_groups: int
@@ -152,9 +176,11 @@ class Particles:
     states: NDArray[np.int64]
     status: NDArray[np.int8]
     log_weights: NDArray[np.float64]
+    log_twists: NDArray[np.float64]
     written: NDArray[np.int64]
     eves: NDArray[np.int64]
     causes: NDArray[np.int64]
+    origins: NDArray[np.int64]
 
     @classmethod
     def at(cls, frames: NDArray[np.int64], num_particles: int) -> Particles:
@@ -168,9 +194,11 @@ class Particles:
             states=np.zeros(total, dtype=np.int64),
             status=np.full(total, WAITING, dtype=np.int8),
             log_weights=np.zeros(total),
+            log_twists=np.zeros(total),
             written=np.zeros(total, dtype=np.int64),
             eves=np.tile(np.arange(num_particles), len(frames)),
             causes=np.full(total, -1, dtype=np.int64),
+            origins=np.tile(np.arange(num_particles), len(frames)),
         )
 
     def take(self, slots: NDArray[np.int64], sources: NDArray[np.int64]) -> None:
@@ -180,9 +208,11 @@ class Particles:
             self.prefixes,
             self.states,
             self.status,
+            self.log_twists,
             self.written,
             self.eves,
             self.causes,
+            self.origins,
         ):
             array[slots] = array[sources]
 
@@ -190,8 +220,16 @@ class Particles:
         """(len(groups), N) indices of the groups' particles."""
         return groups[:, None] * self.num_particles + np.arange(self.num_particles)
 
+    def vacate(self, slots: NDArray[np.int64]) -> None:
+        """Leave slots without a particle."""
+        self.status[slots] = VACANT
+        self.log_weights[slots] = -np.inf
+        self.log_twists[slots] = 0.0
+        self.causes[slots] = -1
+
     def kill(self, slots: NDArray[np.int64], causes: NDArray[np.int64] | int) -> None:
         """Weight zero from here on; a dead particle keeps its place in the population."""
         self.status[slots] = DEAD
         self.log_weights[slots] = -np.inf
+        self.log_twists[slots] = 0.0
         self.causes[slots] = causes

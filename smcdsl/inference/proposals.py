@@ -1,25 +1,38 @@
 """Proposals: extend unfinished holes by one token, with the correction that keeps the weight proper.
 
-`mask` draws from the model's law restricted to the allowed tokens and multiplies the weight by the
-probability of all of them together, the local normaliser (the fully adapted proposal). `lm` draws from
-the model's law and multiplies by whether the token was allowed. One row of logprobs decides both the
-draw and the weight.
+A step has a local target g over the tokens that the automaton allows (g = p^power, times psi'/psi where a lookahead
+psi is given), a proposal q whose support has g's in it, and the factor g/q for the weight:
+
+| proposal | q | factor |
+|---|---|---|
+| `mask` | g / Z, Z the sum of g (fully adapted) | Z |
+| `mask` with a lookahead | (1 - eps) g / Z + eps p^power / Z' | g / q |
+| `mask` with guides t | (1 - eps) g t / Z + eps p^power / Z' | g / q |
+| `mask` at a temperature T | (1 - eps) g^(1/T) / Z'' + eps p^power / Z' | g / q |
+| `mask` at `auto` | the same, T = 1 + 0.6 exp(-H), H the entropy of g / Z | g / q |
+| `lm` | p over the whole vocabulary | p^(power - 1) if the token is allowed, else 0 |
+
+The weight is kept without psi, which is a number of its own (`Drawn.log_twists`), overwritten with every token.
+One row of logprobs decides both the draw and the weight.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from time import perf_counter
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
 from smcdsl.automaton.applying import Allowed, cumulate, draw
-from smcdsl.inference.advance import Automaton
-from smcdsl.inference.draws import Draws, Purpose
+from smcdsl.automaton.distinct import distinct, ranks
+from smcdsl.inference.draws import Draws, Purpose, shares
+from smcdsl.inference.holes import Automaton
 
+SUREST = 0.6
+"""What `temperature: auto` adds to 1 for a row with a single outcome."""
 _CHUNK_ENTRIES = 1 << 20
 """Rows times vocabulary that are worked on at a time, so that the processor's cache holds them."""
 
@@ -32,33 +45,171 @@ class Seconds:
     masks: float = 0.0
     sampling: float = 0.0
     potentials: float = 0.0
+    drafts: float = 0.0
     bookkeeping: float = 0.0
+
+
+class Lookahead(Protocol):
+    """A twist psi of one automaton's states: positive, fixed for the run; behind a hole's end it is 1 again."""
+
+    def log_values(self, states: NDArray[np.int64]) -> NDArray[np.float64]:
+        """(n,) log psi."""
+        ...
+
+    def log_successors(self, states: NDArray[np.int64], allowed: Allowed) -> NDArray[np.float64]:
+        """(K,) log psi after each of the tokens that (D,) states allow."""
+        ...
+
+
+@runtime_checkable
+class Remembering(Protocol):
+    """A lookahead that knows of some texts what became of them."""
+
+    def log_remembered(
+        self, histories: NDArray[np.uint64], states: NDArray[np.int64], allowed: Allowed
+    ) -> NDArray[np.float64]:
+        """`log_successors`, given a hash of all tokens so far, (D,), see `Prefixes.histories`."""
+        ...
+
+
+@runtime_checkable
+class Occasional(Protocol):
+    """A lookahead that is 1 at most places."""
+
+    def acts(self, states: NDArray[np.int64]) -> bool:
+        """Whether it is anything else after some token of some of these states."""
+        ...
+
+    def shares(self, states: NDArray[np.int64]) -> NDArray[np.float64]:
+        """(n,) the share of the plain law that proposals from these states keep; NaN for the rule's."""
+        ...
+
+
+Chosen = slice | NDArray[np.int64]
+"""Some of the entries of arrays."""
+Lookaheads = Callable[[int], Lookahead | None]
+"""The twist of the automaton of a number, where there is one."""
+
+
+def no_lookahead(automaton: int) -> None:
+    """Psi is 1."""
+
+
+@dataclass(frozen=True)
+class TokenRule:
+    """How tokens are drawn.
+
+    `temperature` is the proposal's: it draws from g^(1 / temperature), and the weight makes up for it; `auto` flattens
+    rows by their entropy, those that leave nearly no choice most. `power` is the
+    target's exponent on the model's probabilities. `stratified`: particles of a group with one prefix
+    draw from strata of one distribution function. `defensive`: the share eps of the plain masked law in a proposal
+    with a lookahead, which bounds what a bad psi can do.
+
+    Source of the defensive mixture: Hesterberg (1995), "Weighted average importance sampling and defensive mixture
+    distributions", Technometrics 37(2).
+    """
+
+    kind: Literal["mask", "lm"] = "mask"
+    power: float = 1.0
+    temperature: float | Literal["auto"] = 1.0
+    stratified: bool = True
+    defensive: float = 0.1
+
+
+class Places(NamedTuple):
+    """(D,) frames and prefixes, by number."""
+
+    frames: NDArray[np.int64]
+    prefixes: NDArray[np.int64]
 
 
 @dataclass(frozen=True)
 class Rows:
-    """D distinct situations: a row of model output each, an automaton, and its state."""
+    """D distinct situations: a row of model output each, an automaton, and its state; for `awrs` where they are.
+
+    With `histories`, hashes of the tokens so far, a lookahead may go by texts as well.
+    """
 
     logprobs: NDArray[np.int64]
     automata: NDArray[np.int64]
     states: NDArray[np.int64]
+    places: Places | None = None
+    histories: NDArray[np.uint64] | None = None
+
+    def part(self, chosen: Chosen) -> Rows:
+        """Some of them."""
+        places = None
+        if self.places is not None:
+            places = Places(self.places.frames[chosen], self.places.prefixes[chosen])
+        histories = None if self.histories is None else self.histories[chosen]
+        return Rows(self.logprobs[chosen], self.automata[chosen], self.states[chosen], places, histories)
+
+
+def used(rows: Rows, which: NDArray[np.int64]) -> tuple[Rows, NDArray[np.int64]]:
+    """Those of the rows that (n,) particles are on, and which of these each is on."""
+    first, which_used = distinct(which)
+    return rows.part(which[first]), which_used
 
 
 @dataclass(frozen=True)
 class Drawn:
-    """(n,) tokens, the logs to add to the weights (-inf kills), and whether the automaton allowed each."""
+    """(n,) tokens, the logs to add to the weights (-inf kills), and log psi of the states that the tokens lead to."""
 
     tokens: NDArray[np.int64]
     log_weights: NDArray[np.float64]
+    log_twists: NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class Particular:
-    """Which particle draws: (n,) its row in `Rows`, its group, its slot in the group."""
+    """Which particle draws: (n,) its row in `Rows`, its group, its slot in the group, the step of its number.
+
+    Particles of a group with one row are at the same step.
+    """
 
     rows: NDArray[np.int64]
     groups: NDArray[np.int64]
     slots: NDArray[np.int64]
+    steps: NDArray[np.int64]
+
+    def part(self, chosen: Chosen) -> Particular:
+        """Some of them."""
+        return Particular(self.rows[chosen], self.groups[chosen], self.slots[chosen], self.steps[chosen])
+
+
+class Local(NamedTuple):
+    """The local target of D rows: their outcomes, one row after another.
+
+    Attributes:
+        starts: (D + 1,) where each row's outcomes begin.
+        tokens: (K,).
+        log_target: (K,) log p^power of each, without psi.
+        log_twists: (K,) log psi after each, and (D,) now; None where no row has a lookahead.
+        shares: (D,) of the plain law in the proposal; None, or NaN, for the rule's.
+        log_tilts: (K,) by how much guides tilt the proposal alone; None without.
+    """
+
+    starts: NDArray[np.int64]
+    tokens: NDArray[np.int32]
+    log_target: NDArray[np.floating[Any]]
+    log_twists: tuple[NDArray[np.float64], NDArray[np.float64]] | None
+    shares: NDArray[np.float64] | None = None
+    log_tilts: NDArray[np.float64] | None = None
+
+    def log_twisted(self) -> NDArray[np.floating[Any]]:
+        """(K,) log g, psi included."""
+        if self.log_twists is None:
+            return self.log_target
+        after, now = self.log_twists
+        return self.log_target + after - np.repeat(now, np.diff(self.starts))
+
+    def log_wanted(self) -> NDArray[np.floating[Any]]:
+        """(K,) log of what to propose by: g as guides tilt it."""
+        return self.log_twisted() if self.log_tilts is None else self.log_twisted() + self.log_tilts
+
+
+Tilts = Callable[[Local, Rows], NDArray[np.float64]]
+"""(K,) by how much guides tilt the proposals of rows, as logs."""
 
 
 def log_probabilities(logprobs: NDArray[np.floating[Any]], temperature: float) -> NDArray[np.floating[Any]]:
@@ -72,87 +223,326 @@ def log_probabilities(logprobs: NDArray[np.floating[Any]], temperature: float) -
     return rows
 
 
+def local_targets(
+    log_rows: NDArray[np.floating[Any]],
+    automata: list[Automaton],
+    rows: Rows,
+    power: float = 1.0,
+    lookaheads: Lookaheads = no_lookahead,
+) -> Local:
+    """What the automata allow of each row, and the local target there.
+
+    Args:
+        log_rows: (M, V) log p.
+        rows: D situations on them.
+    """
+    numbers = sorted(set(rows.automata.tolist()))
+    if len(numbers) == 1:
+        local = _local(log_rows, automata, rows, numbers[0], lookaheads)
+    else:
+        places = [np.flatnonzero(rows.automata == number) for number in numbers]
+        parts = [
+            _local(log_rows, automata, rows.part(own), number, lookaheads)
+            for number, own in zip(numbers, places, strict=True)
+        ]
+        local = in_order(parts, places)
+    if power != 1.0:
+        local = local._replace(log_target=power * local.log_target.astype(np.float64))
+    return local
+
+
+def _local(
+    log_rows: NDArray[np.floating[Any]], automata: list[Automaton], rows: Rows, number: int, lookaheads: Lookaheads
+) -> Local:
+    """Rows of one automaton."""
+    allowed = automata[number].pick(rows.states, log_rows, rows.logprobs)
+    lookahead = lookaheads(number)
+    if lookahead is None or (isinstance(lookahead, Occasional) and not lookahead.acts(rows.states)):
+        return Local(*allowed, None)
+    if rows.histories is not None and isinstance(lookahead, Remembering):
+        after = lookahead.log_remembered(rows.histories, rows.states, allowed)
+    else:
+        after = lookahead.log_successors(rows.states, allowed)
+    shares = lookahead.shares(rows.states) if isinstance(lookahead, Occasional) else None
+    return Local(*allowed, (after, lookahead.log_values(rows.states)), shares)
+
+
+def in_order(parts: list[Local], places: list[NDArray[np.int64]]) -> Local:
+    """One `Local` of several, the rows of each part at its places."""
+    place = np.argsort(np.concatenate(places))
+    sizes = np.concatenate([np.diff(part.starts) for part in parts])
+    found = starts_of(sizes)
+    starts = starts_of(sizes[place])
+    gather = np.repeat(found[:-1][place] - starts[:-1], sizes[place]) + np.arange(starts[-1])
+    tokens = np.concatenate([part.tokens for part in parts])[gather]
+    log_target = np.concatenate([part.log_target for part in parts])[gather]
+    twists = shares = None
+    if any(part.shares is not None for part in parts):
+        every = [np.full(len(p.starts) - 1, np.nan) if p.shares is None else p.shares for p in parts]
+        shares = np.concatenate(every)[place]
+    if any(part.log_twists is not None for part in parts):
+        pairs = [part.log_twists or (np.zeros(len(part.tokens)), np.zeros(len(part.starts) - 1)) for part in parts]
+        twists = (
+            np.concatenate([after for after, _ in pairs])[gather],
+            np.concatenate([now for _, now in pairs])[place],
+        )
+    return Local(starts, tokens, log_target, twists, shares)
+
+
 def propose(
-    kind: Literal["mask", "lm"],
+    rule: TokenRule,
     log_rows: NDArray[np.floating[Any]],
     automata: list[Automaton],
     rows: Rows,
     who: Particular,
-    step: int,
     draws: Draws,
     seconds: Seconds,
+    lookaheads: Lookaheads = no_lookahead,
+    forced: NDArray[np.int64] | None = None,
+    tilts: Tilts | None = None,
 ) -> Drawn:
-    """One token for every particle."""
-    tokens = np.empty(len(who.rows), dtype=np.int64)
-    log_weights = np.empty(len(who.rows))
-    for chunk, particles in _chunks(rows, who, log_rows.shape[1]):
-        own = who.rows[particles] - chunk.start
+    """One token for every particle; those with a token in `forced` (else -1) take it, with the weight of a draw."""
+
+    def drawn(here: Rows, own: Particular, particles: Chosen) -> Drawn:
         started = perf_counter()
-        if kind == "mask":
-            outcomes, own = _pick(automata, rows, chunk, log_rows, own)
+        if rule.kind == "mask":
+            local = local_targets(log_rows, automata, here, rule.power, lookaheads)
         else:
-            outcomes = _everything(log_rows[rows.logprobs[chunk]])
-        seconds.masks += perf_counter() - started
-        started = perf_counter()
-        law = np.exp(outcomes.values, out=outcomes.values)
-        # float32 terms, float64 sums: log normalisers within 2e-6.
-        edges = np.empty(len(law))
-        cumulate(law, outcomes.starts, edges)
-        ends = outcomes.starts[own + 1]
-        numbers = draws.uniforms(
-            Purpose.TOKEN,
-            np.full(len(own), step, dtype=np.int64),
-            who.groups[particles],
-            who.slots[particles],
-            _breakpoints(edges, outcomes.starts, own),
-        )
-        places = np.empty(len(own), dtype=np.int64)
-        draw(edges, outcomes.starts, own, numbers, places)
-        some = places >= 0
-        drawn = np.zeros(len(own), dtype=np.int64)
-        weights = np.full(len(own), -np.inf)
-        drawn[some] = outcomes.tokens[places[some]]
-        with np.errstate(divide="ignore"):
-            weights[some] = np.log(edges[ends[some] - 1])
-        seconds.sampling += perf_counter() - started
-        if kind == "lm":
-            started = perf_counter()
-            weights[~_allows(automata, rows, chunk, own, drawn)] = -np.inf
-            seconds.masks += perf_counter() - started
-        tokens[particles], log_weights[particles] = drawn, weights
-    return Drawn(tokens, log_weights)
+            local = _everything(log_rows[here.logprobs])
+        between = drawing = perf_counter()
+        if tilts is not None:
+            local = local._replace(log_tilts=tilts(local, here))
+            drawing = perf_counter()
+        found = _draw(local, rule, own, draws, None if forced is None else forced[particles])
+        done = perf_counter()
+        seconds.masks += between - started
+        seconds.sampling += done - drawing
+        if rule.kind == "lm":
+            found = _after_model(found, rule.power, log_rows, automata, here, own, lookaheads)
+            seconds.masks += perf_counter() - done
+        return found
+
+    return by_chunks(drawn, rows, who, log_rows.shape[1])
 
 
-def _pick(
+def _draw(local: Local, rule: TokenRule, own: Particular, draws: Draws, forced: NDArray[np.int64] | None) -> Drawn:
+    """Draw from the proposal, and weigh by the local target."""
+    proposal = proposal_of(local, rule)
+    return weighed(proposal, own.rows, _places(proposal, rule, own, draws, forced))
+
+
+class Proposal(NamedTuple):
+    """The law that tokens of D rows are drawn from, over the outcomes of `local`.
+
+    Attributes:
+        local: the target; where the law is the target itself, its `log_target` has been written over.
+        law: (K,) not normalised.
+        edges: (K,) its sums from each row's start on.
+        log_law: (K,) its log, where it is not the target itself.
+    """
+
+    local: Local
+    law: NDArray[np.floating[Any]]
+    edges: NDArray[np.float64]
+    log_law: NDArray[np.float64] | None
+
+    def totals(self) -> NDArray[np.float64]:
+        """(D,) the law's mass of every row; 0 where nothing can be drawn."""
+        return _last_edges(self.edges, self.local.starts)
+
+
+def weighed(proposal: Proposal, rows: NDArray[np.int64], places: NDArray[np.int64]) -> Drawn:
+    """Outcomes at `places` of `rows`, -1 where there was none, with what they are worth under the local target."""
+    local = proposal.local
+    some: Chosen = slice(None) if places.min(initial=0) >= 0 else np.flatnonzero(places >= 0)
+    found, ends = places[some], local.starts[rows + 1][some] - 1
+    tokens = np.zeros(len(places), dtype=np.int64)
+    log_weights, log_twists = np.full(len(places), -np.inf), np.zeros(len(places))
+    tokens[some] = local.tokens[found]
+    with np.errstate(divide="ignore"):
+        log_weights[some] = np.log(proposal.edges[ends])
+    if local.log_twists is not None:
+        log_twists[some] = local.log_twists[0][found]
+    if proposal.log_law is not None:
+        alive = log_weights > -np.inf
+        # The edges' last is the proposal's total, so log q is what was summed less its log.
+        log_weights[alive] += local.log_target[places[alive]] - proposal.log_law[places[alive]]
+    return Drawn(tokens, log_weights, log_twists)
+
+
+def _places(
+    proposal: Proposal, rule: TokenRule, own: Particular, draws: Draws, forced: NDArray[np.int64] | None
+) -> NDArray[np.int64]:
+    """(n,) the outcome that each particle draws, or is told to take; -1 where there is none."""
+    local, edges = proposal.local, proposal.edges
+    places = np.empty(len(own.rows), dtype=np.int64)
+    if forced is None:
+        numbers = _numbers(rule, proposal.law, local.starts, own, draws)
+        draw(edges, local.starts, own.rows, numbers, places)
+        return places
+    free = np.flatnonzero(forced < 0)
+    places[free] = _places(proposal, rule, own.part(free), draws, None)
+    for index in np.flatnonzero(forced >= 0).tolist():
+        places[index] = _place(local, int(own.rows[index]), int(forced[index]))
+    return places
+
+
+def _place(local: Local, row: int, token: int) -> int:
+    """Where a token stands among the outcomes of its row; -1 where it does not."""
+    start = int(local.starts[row])
+    found = np.flatnonzero(local.tokens[start : local.starts[row + 1]] == token)
+    return start + int(found[0]) if len(found) else -1
+
+
+def proposal_of(local: Local, rule: TokenRule) -> Proposal:
+    """What to draw from. Without a lookahead or a temperature it is the target itself.
+
+    float32 terms, float64 sums: log normalisers within 2e-6.
+    """
+    edges = np.empty(len(local.tokens))
+    if local.log_twists is None and local.log_tilts is None and rule.temperature == 1.0:
+        # In place: rows of a large vocabulary are long, and nothing needs the logs any more.
+        law = np.exp(local.log_target, out=local.log_target)
+        cumulate(law, local.starts, edges)
+        return Proposal(local, law, edges, None)
+    plain = np.exp(local.log_target.astype(np.float64))
+    sizes = np.diff(local.starts)
+    log_twisted = local.log_wanted().astype(np.float64)
+    if rule.temperature == "auto":
+        log_twisted /= np.repeat(_temperatures(_shifted(log_twisted, local.starts), local.starts, edges), sizes)
+    else:
+        log_twisted /= rule.temperature
+    wanted = np.exp(_shifted(log_twisted, local.starts))
+    share: float | NDArray[np.float64] = rule.defensive
+    if local.shares is not None:
+        share = np.repeat(np.where(np.isnan(local.shares), rule.defensive, local.shares), sizes)
+    law = (1 - share) * wanted / np.repeat(_totals(wanted, local.starts, edges), sizes)
+    law += share * plain / np.repeat(_totals(plain, local.starts, edges), sizes)
+    cumulate(law, local.starts, edges)
+    with np.errstate(divide="ignore"):
+        return Proposal(local, law, edges, np.log(law))
+
+
+def _temperatures(
+    log_masses: NDArray[np.floating[Any]], starts: NDArray[np.int64], edges: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """(D,) the temperature of each row by its entropy: a row that is sure of itself is flattened most.
+
+    Args:
+        log_masses: (K,) of outcomes, shifted so that they neither vanish nor overflow.
+        edges: is written over.
+    """
+    sizes = np.diff(starts)
+    law = np.exp(log_masses)
+    law /= np.repeat(_totals(law, starts, edges), sizes)
+    surprise = np.where(law > 0, -law * np.log(np.where(law > 0, law, 1.0)), 0.0)
+    cumulate(surprise, starts, edges)
+    return 1.0 + SUREST * np.exp(-_last_edges(edges, starts))
+
+
+def _shifted(values: NDArray[np.floating[Any]], starts: NDArray[np.int64]) -> NDArray[np.floating[Any]]:
+    """Values less the largest of their row, so that their exponentials neither vanish nor overflow."""
+    sizes = np.diff(starts)
+    some = np.flatnonzero(sizes)
+    if not len(some):
+        return values
+    peaks = np.maximum.reduceat(values, starts[:-1][some])
+    return values - np.repeat(np.where(np.isfinite(peaks), peaks, 0.0), sizes[some])
+
+
+def _totals(values: NDArray[np.float64], starts: NDArray[np.int64], edges: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(D,) sums of rows; 1 for those that are empty or have no mass. `edges` is written over."""
+    cumulate(values, starts, edges)
+    totals = _last_edges(edges, starts)
+    return np.where(totals > 0, totals, 1.0)
+
+
+def _last_edges(edges: NDArray[np.float64], starts: NDArray[np.int64]) -> NDArray[np.float64]:
+    """(D,) the last of each row's running sums; 0 for those that are empty."""
+    totals = np.zeros(len(starts) - 1)
+    some = np.flatnonzero(np.diff(starts))
+    totals[some] = edges[starts[1:][some] - 1]
+    return totals
+
+
+def _numbers(
+    rule: TokenRule, law: NDArray[np.floating[Any]], starts: NDArray[np.int64], own: Particular, draws: Draws
+) -> NDArray[np.float64]:
+    """(n,) numbers on [0, 1): independent, or in strata.
+
+    k particles of a group with one row get one stratum of width 1/k each, the strata going round by one random
+    rotation. Each number alone is uniform, so weights stay proper; together they spread.
+    """
+    if rule.stratified:
+        strata, counts = _strata(own, draws, len(starts) - 1)
+    else:
+        strata, counts = np.zeros(len(own.rows), dtype=np.int64), np.ones(len(own.rows), dtype=np.int64)
+    numbers = draws.uniforms(
+        Purpose.TOKEN,
+        own.steps,
+        own.groups,
+        own.slots,
+        lambda _: (
+            breaks if count == 1 else breaks * count - stratum
+            for breaks, count, stratum in zip(
+                _breakpoints(law, starts, own.rows), counts.tolist(), strata.tolist(), strict=True
+            )
+        ),
+    )
+    return (strata + numbers) / counts
+
+
+def _strata(own: Particular, draws: Draws, num_rows: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """(n,) each particle's stratum, and how many there are."""
+    first, cells = distinct(own.groups * num_rows + own.rows)
+    if len(first) == len(cells):
+        return np.zeros_like(cells), np.ones_like(cells)
+    before, sizes = ranks(cells, len(first))
+    shared = np.flatnonzero(sizes > 1)
+    leaders = first[shared]
+    numbers = draws.uniforms(
+        Purpose.ROTATE,
+        own.steps[leaders],
+        own.groups[leaders],
+        own.slots[leaders],
+        lambda _: (np.arange(1, size) / size for size in sizes[shared].tolist()),
+    )
+    turns = np.zeros_like(sizes)
+    turns[shared] = numbers * sizes[shared]
+    counts = sizes[cells]
+    return (before + turns[cells]) % counts, counts
+
+
+def _after_model(
+    drawn: Drawn,
+    power: float,
+    log_rows: NDArray[np.floating[Any]],
     automata: list[Automaton],
     rows: Rows,
-    chunk: slice,
-    log_rows: NDArray[np.floating[Any]],
-    own: NDArray[np.int64],
-) -> tuple[Allowed, NDArray[np.int64]]:
-    """What the automata allow in a range of rows, one automaton after another; and where `own` rows are then."""
-    numbers, states, logprobs = rows.automata[chunk], rows.states[chunk], rows.logprobs[chunk]
-    distinct = np.unique(numbers)
-    if len(distinct) == 1:
-        return automata[int(distinct[0])].pick(states, log_rows, logprobs), own
-    parts, order = [], []
-    for number in distinct.tolist():
+    own: Particular,
+    lookaheads: Lookaheads,
+) -> Drawn:
+    """What tokens drawn from the model are worth under the local target."""
+    log_weights = np.zeros(len(own.rows))
+    log_twists = np.zeros(len(own.rows))
+    if power != 1.0:
+        log_weights = (power - 1.0) * log_rows[rows.logprobs[own.rows], drawn.tokens].astype(np.float64)
+    numbers, states = rows.automata[own.rows], rows.states[own.rows]
+    for number in np.unique(numbers).tolist():
         chosen = np.flatnonzero(numbers == number)
-        parts.append(automata[number].pick(states[chosen], log_rows, logprobs[chosen]))
-        order.append(chosen)
-    sizes = np.concatenate([np.diff(part.starts) for part in parts])
-    values = np.concatenate([part.values for part in parts])
-    found = Allowed(starts_of(sizes), np.concatenate([part.tokens for part in parts]), values)
-    place = np.empty(len(numbers), dtype=np.int64)
-    place[np.concatenate(order)] = np.arange(len(numbers))
-    return found, place[own]
+        after = automata[number].advance(states[chosen], drawn.tokens[chosen])
+        log_weights[chosen[after < 0]] = -np.inf
+        lookahead = lookaheads(number)
+        if lookahead is not None and (after >= 0).any():
+            log_twists[chosen[after >= 0]] = lookahead.log_values(after[after >= 0])
+    return Drawn(drawn.tokens, log_weights, log_twists)
 
 
-def _everything(rows: NDArray[np.floating[Any]]) -> Allowed:
+def _everything(rows: NDArray[np.floating[Any]]) -> Local:
     """All tokens of (D, V) rows."""
     count, size = rows.shape
     tokens = np.broadcast_to(np.arange(size, dtype=np.int32), rows.shape).ravel()
-    return Allowed(starts_of(np.full(count, size)), tokens, rows.ravel())
+    return Local(starts_of(np.full(count, size)), tokens, rows.ravel(), None)
 
 
 def starts_of(sizes: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -162,34 +552,28 @@ def starts_of(sizes: NDArray[np.int64]) -> NDArray[np.int64]:
     return starts
 
 
-def _allows(
-    automata: list[Automaton], rows: Rows, chunk: slice, own: NDArray[np.int64], tokens: NDArray[np.int64]
-) -> NDArray[np.bool_]:
-    """(n,) whether the automata allow tokens in rows `own` of a range."""
-    numbers, states = rows.automata[chunk][own], rows.states[chunk][own]
-    allowed = np.empty(len(tokens), dtype=np.bool_)
-    for number in np.unique(numbers).tolist():
-        chosen = numbers == number
-        allowed[chosen] = automata[number].advance(states[chosen], tokens[chosen]) >= 0
-    return allowed
-
-
 def _breakpoints(
-    edges: NDArray[np.float64], starts: NDArray[np.int64], rows: NDArray[np.int64]
-) -> Callable[[], Iterator[NDArray[np.float64]]]:
-    def of(row: int) -> NDArray[np.float64]:
-        own = edges[starts[row] : starts[row + 1]]
-        return own / own[-1] if len(own) and own[-1] > 0 else np.empty(0)
-
-    return lambda: (of(row) for row in rows.tolist())
+    law: NDArray[np.floating[Any]], starts: NDArray[np.int64], rows: NDArray[np.int64]
+) -> Iterator[NDArray[np.object_]]:
+    return (shares(law[starts[row] : starts[row + 1]]) for row in rows.tolist())
 
 
-def _chunks(rows: Rows, who: Particular, vocab_size: int) -> Iterator[tuple[slice, NDArray[np.int64] | slice]]:
-    """Ranges of rows that fit in memory together, each with its particles."""
+def by_chunks(
+    drawn: Callable[[Rows, Particular, Chosen], Drawn], rows: Rows, who: Particular, vocab_size: int
+) -> Drawn:
+    """What is drawn for all particles, for as many rows at a time as fit in memory together."""
     size = max(_CHUNK_ENTRIES // vocab_size, 1)
     if len(rows.states) <= size:
-        yield slice(0, len(rows.states)), slice(None)
-        return
+        return drawn(rows, who, slice(None))
+    count = len(who.rows)
+    found = Drawn(np.empty(count, dtype=np.int64), np.empty(count), np.empty(count))
     for start in range(0, len(rows.states), size):
-        inside = (who.rows >= start) & (who.rows < start + size)
-        yield slice(start, start + size), np.flatnonzero(inside)
+        inside = np.flatnonzero((who.rows >= start) & (who.rows < start + size))
+        own = who.part(inside)
+        part = drawn(rows.part(slice(start, start + size)), replace(own, rows=own.rows - start), inside)
+        found.tokens[inside], found.log_weights[inside], found.log_twists[inside] = (
+            part.tokens,
+            part.log_weights,
+            part.log_twists,
+        )
+    return found

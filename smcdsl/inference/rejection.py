@@ -9,20 +9,22 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from time import perf_counter
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from smcdsl.errors import Diagnostic, Label, PotentialError, UsageError
 from smcdsl.inference.draws import Purpose
-from smcdsl.inference.particles import DEAD, FINISHED
-from smcdsl.inference.posterior import ParticleView, Posterior
-from smcdsl.inference.results import Reader, judged
-from smcdsl.inference.sampler import BUDGET, Sampler
+from smcdsl.inference.particles import BUDGET, FINISHED
+from smcdsl.inference.results.error_bars import rejection_variance
+from smcdsl.inference.results.posterior import ParticleView, Posterior
+from smcdsl.inference.results.reading import Reader, judged
+from smcdsl.inference.runtime import Runtime
+from smcdsl.inference.sampler import Sampler
 from smcdsl.inference.settings import Interrupted, Settings
 
 _MAX_ROUNDS = 10_000
@@ -40,10 +42,11 @@ class _Group:
     tries: int = 0
 
 
-def reject(sampler_of: Callable[[int], Sampler], seeds: list[int], settings: Settings, began: float) -> list[Posterior]:
-    """Draw until every group has `settings.particles` samples."""
+def reject(runtime: Runtime, max_rounds: int | None = None) -> list[Posterior]:
+    """Draw until every group has `settings.particles` samples, or for that many rounds (10,000)."""
+    seeds, settings, began = runtime.seeds, runtime.settings, runtime.began
     groups = [_Group() for _ in seeds]
-    reader = Reader(sampler_of(0))
+    reader = Reader(runtime.sampler(0))
     interrupted = False
 
     def so_far() -> list[Posterior]:
@@ -53,10 +56,10 @@ def reject(sampler_of: Callable[[int], Sampler], seeds: list[int], settings: Set
         ]
 
     try:
-        for salt in range(_MAX_ROUNDS):
-            sampler = reader.sampler if salt == 0 else _next_round(sampler_of(salt), reader.sampler)
+        for salt in range(max_rounds or _MAX_ROUNDS):
+            sampler = reader.sampler if salt == 0 else _next_round(runtime.sampler(salt), reader.sampler)
             reader = Reader(sampler)
-            _rest(sampler, [len(group.accepted) >= settings.particles for group in groups])
+            sampler.rest(np.flatnonzero([len(group.accepted) >= settings.particles for group in groups]))
             sampler.sweep()
             _accept(reader, salt, groups, settings.particles)
             late = sampler.rules.deadline is not None and time.monotonic() > sampler.rules.deadline
@@ -84,13 +87,6 @@ def _next_round(sampler: Sampler, earlier: Sampler) -> Sampler:
     return sampler
 
 
-def _rest(sampler: Sampler, done: list[bool]) -> None:
-    """Groups that have what they want draw no more."""
-    slots = sampler.particles.slots_of(np.flatnonzero(done)).ravel()
-    sampler.particles.status[slots] = DEAD
-    sampler.particles.log_weights[slots] = -np.inf
-
-
 def _accept(reader: Reader, salt: int, groups: list[_Group], wanted: int) -> None:
     """Decide on the round's draws, in the order of their slots."""
     particles = reader.sampler.particles
@@ -105,7 +101,7 @@ def _accept(reader: Reader, salt: int, groups: list[_Group], wanted: int) -> Non
         np.full(len(finished), salt, dtype=np.int64),
         owners,
         slots,
-        lambda: (np.array([chance]) for chance in chances),
+        lambda _: (np.array([chance]) for chance in chances),
     )
     taken = np.zeros(len(particles.status), dtype=np.bool_)
     taken[finished[numbers < chances]] = True
@@ -127,25 +123,46 @@ def _posterior(
     began: float,
     interrupted: bool,
 ) -> Posterior:
-    base = reader.posterior(number, seed, settings, began, interrupted=True)
     missing = settings.particles - len(group.accepted)
-    values = [own.value(int(own.sampler.particles.frames[slot])) for own, slot in group.accepted]
+    frames = [int(own.sampler.particles.frames[slot]) for own, slot in group.accepted]
+    values = [own.values([frame])[0] for (own, _), frame in zip(group.accepted, frames, strict=True)]
     finished = np.arange(settings.particles) < len(values)
     log_z = _log_evidence(group, missing)
     # Equal weights, whose mean over all slots is the evidence.
     log_weight = log_z + math.log(settings.particles / len(values)) if values else -math.inf
+    variance = None if missing else rejection_variance(len(values), group.tries)
+    meanings = _meanings(group, frames, settings.particles)
+    base = reader.posterior(number, seed, settings, began, interrupted=True)
     result = replace(
         base,
         values=tuple(values + [None] * missing),
         finished=finished,
         log_weights=np.where(finished, log_weight, -np.inf),
         log_z=log_z,
+        log_z_error=None if variance is None else math.sqrt(variance),
+        eves=None,
         complete=missing == 0 and not reader.sampler.deaths[number, BUDGET],
         tries=group.tries,
         seconds={**base.seconds, "total": perf_counter() - began},
         view_particles=lambda: _views(group, log_weight),
+        **meanings,
     )
     return judged(result, reader.sampler, number, settings, interrupted)
+
+
+def _meanings(group: _Group, frames: list[int], size: int) -> dict[str, Any]:
+    """Keys and factors of the accepted draws, which come from several rounds."""
+    rounds = [
+        own.meanings([frame], np.array([place]), size)
+        for place, ((own, _), frame) in enumerate(zip(group.accepted, frames, strict=True))
+    ]
+    if not rounds:
+        return {}
+    made = dict(rounds[0])
+    made["log_factors"] = sum(found["log_factors"] for found in rounds)
+    if made["keys"] is not None:
+        made["keys"] = tuple(rounds[slot]["keys"][slot] if slot < len(rounds) else None for slot in range(size))
+    return made
 
 
 def _log_evidence(group: _Group, missing: int) -> float:
@@ -167,4 +184,7 @@ def _exceeds_one(sampler: Sampler) -> UsageError:
     labels = tuple(Label(factor.span, "can exceed 1", primary=rank == 0) for rank, factor in enumerate(scores))
     fix = "use `infer smc`, or bound it with `min(1, ...)`"
     message = "rejection sampling needs every `score` to be at most 1"
+    if not scores and sampler.rules.tokens.power < 1:
+        message = f"rejection sampling needs a power of 1 or more, and this one is {sampler.rules.tokens.power:g}"
+        fix = "use `infer smc`"
     return UsageError(Diagnostic("E0703", message, labels, help=fix))

@@ -10,6 +10,7 @@ knows no tokenizer, so it is an estimate, while `where tokens` counts the tokens
 
 from __future__ import annotations
 
+import json
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -133,6 +134,18 @@ def strip(text: str | None) -> str:
     return (text or "").strip()
 
 
+def parse_json(text: str | None) -> Any:
+    """The value that a JSON text stands for; null where it is none. Numbers as JSON has them: no NaN, no infinity."""
+    try:
+        return json.loads(text or "", parse_constant=_refuse)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _refuse(word: str) -> Any:
+    raise ValueError(word)
+
+
 @dataclass(frozen=True)
 class Builtin:
     """A built-in as the checker and the evaluator see it.
@@ -192,6 +205,7 @@ BUILTINS: Mapping[str, Builtin] = {
         _builtin(lower, STR, text=STR),
         _builtin(upper, STR, text=STR),
         _builtin(strip, STR, text=STR),
+        _builtin(parse_json, ANY, text=STR),
     )
 }
 

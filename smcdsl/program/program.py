@@ -12,8 +12,17 @@ from smcdsl.program.grammar import Grammar, GrammarExpression
 from smcdsl.program.statements import Statement
 from smcdsl.program.types import Parameter, Signature, Type
 
-Method = Literal["smc", "is", "rejection", "rerank", "lcd"]
-Scheme = Literal["systematic", "stratified", "residual", "multinomial"]
+Method = Literal["smc", "is", "rejection", "rerank", "lcd", "beam"]
+Scheme = Literal["ssp", "systematic", "stratified", "residual", "multinomial"]
+Lookahead = Literal["off", "learned", "fixed", "guides"]
+DRAFTS = ("none", "forced", "suffix", "self")
+"""Drafts that need no other model."""
+MOST_GAMMA = 64
+LEAST_LENIENCE = 0.5
+Proposal = Literal["auto", "mask", "awrs", "lm", "select"]
+Previews = Literal["now", "late"]
+FEWEST_ISLANDS = 4
+"""With fewer, their spread says little of the error of their mean."""
 ReturnView = Literal["posterior", "best", "samples"]
 
 
@@ -31,38 +40,60 @@ class Input:
 
 @dataclass(frozen=True)
 class ModelSettings:
-    """`lm { ... }`: part of the target."""
+    """`lm { ... }`: part of the target.
+
+    `temperature` changes each next-token law, normalised anew; `power` is an exponent on the probability of the
+    whole text.
+    """
 
     temperature: float = 1.0
+    power: float = 1.0
     thinking: bool = False
 
 
 @dataclass(frozen=True)
 class InferenceProfile:
-    """`infer METHOD [NAME] { ... }` with defaults filled in; `set_by_program` names the settings given."""
+    """`infer METHOD [NAME] { ... }` with defaults filled in; `set_by_program` names the settings given.
+
+    `draft` is `none`, `forced`, `suffix`, `self`, or the name of a model.
+    """
 
     method: Method = "smc"
     name: str = ""
     particles: int = 16
-    resample: Scheme = "systematic"
+    resample: Scheme = "ssp"
     ess_threshold: float = 0.5
-    proposal: Literal["mask", "lm"] = "mask"
+    proposal: Proposal = "auto"
+    lookahead: Lookahead = "off"
     seed: int | None = None
     timeout_seconds: float | None = None
     max_tokens: int | None = None
+    islands: int = 1
+    grow: int = 0
+    grow_ess: float = 0.0
+    retry: int = 0
+    refine: int = 0
+    draft: str = "none"
+    gamma: int | Literal["auto"] = 4
+    lenience: float = 1.0
+    temper: float | Literal["auto"] = 1.0
+    previews: Previews = "now"
+    proposal_temperature: float | Literal["auto"] = 1.0
     set_by_program: frozenset[str] = frozenset()
     span: Span | None = field(default=None, repr=False, compare=False)
+    draft_span: Span | None = field(default=None, repr=False, compare=False)
 
 
 @dataclass(frozen=True)
 class Return:
-    """`return posterior E`, `return best E`, `return samples(n) E`."""
+    """`return posterior E`, `return best E`, `return samples(n) E`; with `by KEY`, values of equal keys are one."""
 
     view: ReturnView
     expression: Expression
     samples: Expression | None
     type: Type
     span: Span | None = field(default=None, repr=False, compare=False)
+    key: Expression | None = None
 
 
 @dataclass(frozen=True)

@@ -202,10 +202,11 @@ class GrammarSignature:
     declared: Span | None = None
 
     def __str__(self) -> str:
-        return f"{self.name}({', '.join(map(_parameter_text, self.parameters))})"
+        return f"{self.name}({', '.join(map(parameter_text, self.parameters))})"
 
 
-def _parameter_text(parameter: Parameter) -> str:
+def parameter_text(parameter: Parameter) -> str:
+    """`dialect: str = "sqlite"`."""
     text = f"{parameter.name}: {parameter.type}"
     if parameter.required or parameter.default is None:
         return text

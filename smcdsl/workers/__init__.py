@@ -6,8 +6,18 @@ replaced. Without `workers` a limited call runs in a thread, which is abandoned 
 """
 
 from smcdsl.workers.calls import Outcome, ThreadRunner, attempt, quiet
-from smcdsl.workers.pool import ProcessPool
+from smcdsl.workers.pool import Abandoned, Interest, ProcessPool
 from smcdsl.workers.pools import WorkerPools
 from smcdsl.workers.process import load_function
 
-__all__ = ["Outcome", "ProcessPool", "ThreadRunner", "WorkerPools", "attempt", "load_function", "quiet"]
+__all__ = [
+    "Abandoned",
+    "Interest",
+    "Outcome",
+    "ProcessPool",
+    "ThreadRunner",
+    "WorkerPools",
+    "attempt",
+    "load_function",
+    "quiet",
+]

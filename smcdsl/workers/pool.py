@@ -11,6 +11,8 @@ import sys
 import time
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import dataclass, field
+from threading import Event
 from typing import Any
 
 from smcdsl.program.types import PythonLocation
@@ -21,6 +23,22 @@ START_SECONDS = 600.0
 """The most that a process may take to load its function; it does not count as time of a call."""
 _LOOK_SECONDS = 1.0
 """How often to look whether a process is alive whose children hold its pipe open."""
+
+
+class Abandoned(Exception):
+    """Nobody waits for these calls any more."""
+
+
+@dataclass(frozen=True)
+class Interest:
+    """What the one who waits for calls in another thread still wants of them.
+
+    Calls in `unwanted`, by their number, are not begun, and have an error for outcome. `ended` says that nothing is
+    waited for.
+    """
+
+    unwanted: set[int] = field(default_factory=set)
+    ended: Event = field(default_factory=Event)
 
 
 class ProcessPool:
@@ -45,6 +63,7 @@ class ProcessPool:
         *,
         until: float = float("inf"),
         retries_deaths: bool = True,
+        interest: Interest | None = None,
     ) -> list[Outcome]:
         """The outcomes of calls, made as workers come free, each in a worker of its own while it runs.
 
@@ -53,16 +72,25 @@ class ProcessPool:
             timeout_seconds: the most that one call may take.
             until: on the monotonic clock; what has not ended by then is a time-out, starting included.
             retries_deaths: a call whose worker dies is made once more, in a new one.
+            interest: what another thread wants of the calls; without it all of them.
+
+        Raises:
+            Abandoned: `interest` has ended. The processes have been ended too.
         """
         try:
-            return self._call_all(calls, timeout_seconds, until, retries_deaths)
+            return self._call_all(calls, timeout_seconds, until, retries_deaths, interest or Interest())
         except BaseException:
             # Nobody would take the answers.
             self.close()
             raise
 
     def _call_all(
-        self, calls: Sequence[Sequence[Any]], timeout_seconds: float | None, until: float, retries_deaths: bool
+        self,
+        calls: Sequence[Sequence[Any]],
+        timeout_seconds: float | None,
+        until: float,
+        retries_deaths: bool,
+        interest: Interest,
     ) -> list[Outcome]:
         outcomes: dict[int, Outcome] = {}
         waiting = list(range(len(calls)))[::-1]
@@ -70,8 +98,13 @@ class ProcessPool:
         busy: dict[_Worker, int] = {}
         with selectors.DefaultSelector() as selector:
             while waiting or busy:
+                if interest.ended.is_set():
+                    raise Abandoned
                 while waiting and len(busy) < self._size:
                     index = waiting.pop()
+                    if index in interest.unwanted:
+                        outcomes[index] = Outcome("error", error="it was not wanted any more")
+                        continue
                     try:
                         message = _packed(tuple(calls[index]))
                     except Exception as error:  # whatever pickling a value does

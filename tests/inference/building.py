@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from smcdsl.errors import Source, Span
+from smcdsl.program.evaluation import PotentialCall, freeze
 from smcdsl.program.expressions import Binary, Constant, Expression, Field, FunctionCall, Name
 from smcdsl.program.grammar import LiteralText
 from smcdsl.program.program import HoleDeclaration, ModelSettings, Program, Return
@@ -168,7 +169,11 @@ def holes_of(statements: Sequence[Any]) -> list[Hole]:
 
 
 def program(
-    *body: Statement, returns: Any = None, temperature: float = 1.0, types: dict[str, Type] | None = None
+    *body: Statement,
+    returns: Any = None,
+    temperature: float = 1.0,
+    power: float = 1.0,
+    types: dict[str, Type] | None = None,
 ) -> Program:
     holes = holes_of(body)
     declared = {
@@ -190,7 +195,7 @@ def program(
         edition=1,
         source=NOWHERE.source,
         inputs=(),
-        model=ModelSettings(temperature=temperature),
+        model=ModelSettings(temperature=temperature, power=power),
         grammars={},
         signatures={},
         holes=declared,
@@ -199,3 +204,8 @@ def program(
         profiles=(),
         tests=(),
     )
+
+
+def call(made: Signature, *arguments: Any, prefix: bool = False) -> PotentialCall:
+    """A call of a potential, keyed by its arguments."""
+    return PotentialCall(made, arguments, prefix, (made.name, prefix, *map(freeze, arguments)), NOWHERE)

@@ -13,7 +13,7 @@ from oracles.posterior import Enumeration
 
 from smcdsl.compiler.compile import compile_program
 from smcdsl.inference.methods import RunRequest, Settings, run
-from smcdsl.inference.posterior import Posterior
+from smcdsl.inference.results.posterior import Posterior
 from smcdsl.models.toy import ToyModel
 from smcdsl.program.evaluation import freeze
 from smcdsl.program.program import Program
@@ -52,9 +52,14 @@ def results(
     seeds: Sequence[int] = (0,),
     events: Any = None,
     draws: Any = None,
+    drafts: Any = (),
+    lookahead: Any = None,
+    pools: Any = None,
     **settings: Any,
 ) -> list[Posterior]:
-    """One posterior a seed."""
+    """One posterior a seed. A word as `lookahead` is the setting."""
+    if isinstance(lookahead, str):
+        settings, lookahead = {**settings, "lookahead": lookahead}, None
     return run(
         compile_program(program),
         model,
@@ -64,6 +69,9 @@ def results(
         settings=Settings(**settings),
         events=events,
         draws=draws,
+        drafts=drafts,
+        lookahead=lookahead,
+        pools=pools,
     )
 
 
@@ -74,9 +82,14 @@ def exact_evidence(
     functions: Any,
     inputs: Mapping[str, Any] | None = None,
     limit: int = 200_000,
+    lookahead: Any = None,
+    drafts: Any = (),
+    pools: Any = None,
     **settings: Any,
 ) -> dict[Any, float]:
     """The exact mean of the evidence, under `Z`, and of the unnormalised mass of every value."""
+    if isinstance(lookahead, str):
+        settings, lookahead = {**settings, "lookahead": lookahead}, None
     plan = compile_program(program)
     provide = automata(model, languages)
 
@@ -90,6 +103,9 @@ def exact_evidence(
             functions=functions,
             settings=Settings(**settings),
             draws=lambda salt: draws,
+            lookahead=lookahead,
+            drafts=drafts,
+            pools=pools,
         )
         return [masses(posterior) for posterior in posteriors]
 

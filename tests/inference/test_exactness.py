@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import pytest
 from building import (
     Functions,
@@ -27,10 +29,11 @@ from building import (
 from oracles.enumerated import Language, Site, language, letters_of, runs_of
 from running import enumerated, exact_evidence, toy
 
+from smcdsl.inference import proposals
 from smcdsl.program.expressions import BuiltinCall, Maybe, Name, Record
 from smcdsl.program.types import BOOL
 
-SCHEMES = ("systematic", "stratified", "residual", "multinomial")
+SCHEMES = ("ssp", "systematic", "stratified", "residual", "multinomial")
 
 
 @dataclass
@@ -216,6 +219,12 @@ def tempered() -> Case:
     return case
 
 
+def powered() -> Case:
+    case = observed()
+    case.program = program(*case.program.body, temperature=0.6, power=1.7)
+    return case
+
+
 CASES: dict[str, Callable[[], Case]] = {
     make.__name__: make
     for make in (
@@ -229,6 +238,7 @@ CASES: dict[str, Callable[[], Case]] = {
         loops,
         dead_ends,
         tempered,
+        powered,
         chat,
         forgotten,
         raw_text_in_parts,
@@ -238,9 +248,10 @@ CASES: dict[str, Callable[[], Case]] = {
 
 
 def assert_same_masses(found: dict[Any, float], expected: dict[Any, float]) -> None:
+    """The evidence and every value's mass, each to 1e-12 of itself."""
     assert found.keys() - {"Z"} == expected.keys() - {"Z"}
     for name, mass in expected.items():
-        assert found[name] == pytest.approx(mass, rel=1e-10), name
+        assert found[name] == pytest.approx(mass, rel=1e-12, abs=0.0), name
 
 
 @pytest.mark.parametrize("scheme", SCHEMES)
@@ -256,3 +267,91 @@ def test_the_mean_evidence_of_importance_sampling_is_the_enumerated_mass(name: s
     case = CASES[name]()
     for proposal in ("mask", "lm"):
         assert_same_masses(case.exact(method="is", particles=1, proposal=proposal), case.enumerated())
+
+
+class RandomTwist:
+    """Any positive function of the state is a lookahead, where the hole has ended too."""
+
+    def __init__(self, automaton: Any) -> None:
+        self.automaton = automaton
+
+    def log_values(self, states: Any) -> Any:
+        return np.random.default_rng(3).normal(scale=2.0, size=1000)[states % 1000]
+
+    def log_successors(self, states: Any, allowed: Any) -> Any:
+        before = np.repeat(states, np.diff(allowed.starts))
+        return self.log_values(self.automaton.advance(before, allowed.tokens.astype(np.int64)))
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"method": "is", "proposal": "lm", "particles": 1},
+        {"method": "is", "particles": 1},
+        {"ess_threshold": 1.0, "particles": 2},
+    ],
+)
+@pytest.mark.parametrize("name", CASES)
+def test_a_lookahead_changes_the_proposal_and_not_the_mean_evidence(name: str, settings: dict[str, Any]) -> None:
+    case = CASES[name]()
+    assert_same_masses(case.exact(lookahead=RandomTwist, **settings), case.enumerated())
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_independent_draws_have_the_same_mean_evidence(name: str) -> None:
+    case = CASES[name]()
+    assert_same_masses(case.exact(particles=2, stratified=False, ess_threshold=1.0), case.enumerated())
+
+
+@pytest.mark.parametrize("particles", [1, 2, 5])
+@pytest.mark.parametrize("name", CASES)
+def test_selection_keeps_every_successor_in_the_mean(name: str, particles: int) -> None:
+    case = CASES[name]()
+    assert_same_masses(case.exact(particles=particles, proposal="select"), case.enumerated())
+    twisted = case.exact(particles=particles, proposal="select", lookahead=RandomTwist)
+    assert_same_masses(twisted, case.enumerated())
+
+
+@pytest.mark.parametrize("temperature", [0.4, 2.5, "auto"])
+@pytest.mark.parametrize("name", ["one_hole", "two_holes_with_a_branch", "dead_ends", "tempered", "previews"])
+def test_the_proposal_has_a_temperature_of_its_own(name: str, temperature: float | str) -> None:
+    case = CASES[name]()
+    settings = {"proposal_temperature": temperature, "particles": 1, "method": "is"}
+    assert_same_masses(case.exact(**settings), case.enumerated())
+    twisted = case.exact(**settings, lookahead=RandomTwist)
+    assert_same_masses(twisted, case.enumerated())
+
+
+@pytest.mark.parametrize("temperature", [1.6, "auto"])
+@pytest.mark.parametrize("name", ["one_hole", "previews"])
+def test_resampled_particles_may_be_drawn_at_a_temperature(name: str, temperature: float | str) -> None:
+    case = CASES[name]()
+    found = case.exact(particles=2, ess_threshold=1.0, proposal_temperature=temperature)
+    assert_same_masses(found, case.enumerated())
+
+
+def test_rows_that_leave_little_choice_are_flattened_most() -> None:
+    laws = [np.array([0.97, 0.02, 0.01, 0.0]), np.array([0.25, 0.25, 0.25, 0.25]), np.array([0.3, 0.0, 0.1])]
+    with np.errstate(divide="ignore"):
+        local = proposals.Local(
+            proposals.starts_of(np.array([4, 4, 3])), np.arange(11, dtype=np.int32), np.log(np.concatenate(laws)), None
+        )
+    found = proposals.proposal_of(local, proposals.TokenRule(temperature="auto"))
+    for law, start, end in zip(laws, [0, 4, 8], [4, 8, 11]):
+        shares = law / law.sum()
+        entropy = -sum(share * math.log(share) for share in shares if share)
+        flat = shares ** (1 / (1 + 0.6 * math.exp(-entropy)))
+        assert found.law[start:end] == pytest.approx(0.9 * flat / flat.sum() + 0.1 * shares, abs=1e-14)
+
+
+def test_draws_at_a_temperature_weighed_as_if_without_are_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    right = proposals.proposal_of
+
+    def wrong(local: Any, rule: Any) -> Any:
+        found = right(local, rule)
+        return found if found.log_law is None else found._replace(log_law=found.log_law * 0 + local.log_target)
+
+    case = CASES["one_hole"]()
+    monkeypatch.setattr(proposals, "proposal_of", wrong)
+    found = case.exact(particles=1, method="is", proposal_temperature=2.5)["Z"]
+    assert abs(found / case.enumerated()["Z"] - 1) > 1e-3

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from building import Functions, binary, constant, factor, hole, program, text, turn
 from oracles.enumerated import language, letters_of
-from running import automata, enumerated, results, toy
+from running import automata, enumerated, exact_evidence, results, toy
 from test_exactness import CASES
 
 from smcdsl.compiler.compile import compile_program
@@ -24,8 +24,8 @@ from smcdsl.program.program import InferenceProfile
 from smcdsl.program.types import BOOL
 
 
-def simple(functions: Functions, *factors: Any) -> Any:
-    return program(turn("text", "b", text(hole("q"))), *factors)
+def simple(functions: Functions, *factors: Any, power: float = 1.0) -> Any:
+    return program(turn("text", "b", text(hole("q"))), *factors, power=power)
 
 
 SPOKEN = {"q": language(["a", "ab", "abb", "ba", "aab"], ("letter",), letters_of("ab"))}
@@ -104,14 +104,24 @@ def test_a_guide_of_zero_kills_nobody() -> None:
     assert posterior.failure is None
 
 
+def test_a_guide_that_names_no_hole_still_makes_particles_meet_at_its_boundary() -> None:
+    functions = Functions()
+    for guides in ([], [factor("guide", constant(1), "q.letter")]):
+        events: list[Any] = []
+        made = simple(functions, *guides)
+        results(made, toy(["a", "b"]), SPOKEN, functions, particles=4, events=events.append)
+        sites = sum(isinstance(event, Site) for event in events)
+        assert sites == 2 if not guides else sites > 2, "without it at the program's start and end only"
+
+
 def test_a_composed_preview_kills_only_if_its_potential_promised_zero() -> None:
     functions = Functions()
     length = functions.add("length", lambda q: len(q) / 2, prefix="any")
     made = simple(functions, factor("require", binary(length("q"), ">", constant(0.6)), "q.token"))
     model = toy(["a", "b"])
     expected = enumerated(made, model, SPOKEN, functions)["Z"]
-    runs = results(made, model, SPOKEN, functions, seeds=range(2000), particles=4, ess_threshold=1.0)
-    assert np.mean([np.exp(posterior.log_z) for posterior in runs]) == pytest.approx(expected, rel=0.1)
+    found = exact_evidence(made, model, SPOKEN, functions, particles=2, ess_threshold=1.0)["Z"]
+    assert found == pytest.approx(expected, rel=1e-12, abs=0.0)
 
 
 def test_a_contradicting_preview_is_reported() -> None:
@@ -120,7 +130,7 @@ def test_a_contradicting_preview_is_reported() -> None:
     made = simple(functions, factor("require", moody("q"), "q.token"))
     model = toy(["a", "b", "abb"], seed=3)
     with pytest.raises(PotentialError) as caught:
-        results(made, model, {"q": language(["abb", "ab"])}, functions, seeds=range(20), particles=8)
+        results(made, model, {"q": language(["abb", "ab"])}, functions, seeds=range(60), particles=8)
     (diagnostic,) = caught.value.diagnostics
     assert diagnostic.code == "R0905"
     assert diagnostic.labels[0].text == 'said no to the prefix "ab" but yes to the finished "abb"'
@@ -394,3 +404,19 @@ def test_a_plan_is_run_twice_with_equal_results() -> None:
         for _ in range(2)
     ]
     assert made[0].values == made[1].values
+
+
+def test_rejection_needs_a_power_of_one_or_more() -> None:
+    with pytest.raises(UsageError, match="a power of 1 or more"):
+        results(simple(Functions(), power=0.5), toy(["a", "b"]), SPOKEN, Functions(), method="rejection", particles=4)
+
+
+def test_rejection_draws_from_a_power_target() -> None:
+    made, model = simple(Functions(), power=1.5), toy(["a", "b"], seed=3)
+    spoken = {"q": language(["a", "b", "ab"])}
+    expected = enumerated(made, model, spoken, Functions())
+    (posterior,) = results(made, model, spoken, Functions(), method="rejection", particles=300)
+    for item in posterior.support:
+        # Four standard errors of a share of 300 draws; false alarm rate 6e-5 a value.
+        share = expected["value", item.value] / expected["Z"]
+        assert abs(item.probability - share) < 4 * (share * (1 - share) / 300) ** 0.5, item

@@ -172,4 +172,4 @@ def test_the_mean_evidence_is_the_enumerated_mass(method: str, case: Any, seed: 
     event("some mass" if expected["Z"] else "no mass")
     assert found.keys() == expected.keys()
     for name, mass in expected.items():
-        assert found[name] == pytest.approx(mass, rel=1e-9), name
+        assert found[name] == pytest.approx(mass, rel=1e-12, abs=0.0), name

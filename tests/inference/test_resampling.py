@@ -39,9 +39,12 @@ def test_zero_weight_particles_have_no_offspring(scheme, weights, data):
     assert not np.bincount(ancestors, minlength=len(weights))[weights == 0].any()
 
 
-@given(normalized_weights(), offsets)
-def test_systematic_counts_are_within_one_of_their_means(weights, offset):
-    ancestors = SCHEMES["systematic"].ancestors(weights[None], np.array([[offset]]))[0]
+@pytest.mark.parametrize("scheme", ["systematic", "ssp"])
+@given(normalized_weights(), st.data())
+def test_counts_are_within_one_of_their_means(scheme, weights, data):
+    count = SCHEMES[scheme].numbers(len(weights))
+    numbers = np.array(data.draw(st.lists(offsets, min_size=count, max_size=count)))
+    ancestors = SCHEMES[scheme].ancestors(weights[None], numbers[None])[0]
     counts = np.bincount(ancestors, minlength=len(weights))
     assert np.all(np.abs(counts - len(weights) * weights) < 1 + 1e-9)
 
@@ -67,7 +70,7 @@ def test_the_mean_count_is_exactly_proportional_to_the_weight(scheme, weights):
         groups = np.repeat(np.arange(len(paths)), count)
         rows = np.repeat(weights[None], len(paths), axis=0)
         numbers = draws.uniforms(
-            Purpose.RESAMPLE, groups * 0, groups, groups * 0, lambda rows=rows: made.breakpoints(rows)
+            Purpose.RESAMPLE, groups * 0, groups, groups * 0, lambda numbers, rows=rows: made.breakpoints(rows, numbers)
         )
         ancestors = made.ancestors(rows, numbers.reshape(len(paths), count))
         for row, probability in zip(ancestors, draws.probabilities, strict=True):

@@ -212,4 +212,4 @@ def test_the_mean_evidence_is_the_enumerated_mass(name: str, load: Any) -> None:
         found = exact(program, model, **settings)
         assert found.keys() == expected.keys()
         for key, mass in expected.items():
-            assert found[key] == pytest.approx(mass, rel=1e-10), (key, settings)
+            assert found[key] == pytest.approx(mass, rel=1e-12, abs=0.0), (key, settings)

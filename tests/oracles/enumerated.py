@@ -119,6 +119,23 @@ class EnumeratedAutomaton:
                     masks[row, token // 32] |= np.uint32(1 << token % 32)
         return masks
 
+    def mask(self, state):
+        return self.masks(np.array([state]))[0]
+
+    def next(self, state, token):
+        return int(self.advance(np.array([state]), np.array([token]))[0])
+
+    def forced(self, state):
+        """The longest text that every way to the end begins with."""
+        if self._is_finished(*self._states[state]):
+            return b""
+        written = self._states[state][0]
+        ways = [text[len(written) :] for text in self.language.texts if text.startswith(written)]
+        if self.following is not None or not ways:
+            return b""
+        first, last = min(ways), max(ways)
+        return first[: next((n for n, (a, b) in enumerate(zip(first, last)) if a != b), len(first))]
+
     def pick(self, states, values, rows):
         bits = np.unpackbits(self.masks(states).view(np.uint8), axis=1, bitorder="little").astype(bool)
         tokens = [np.flatnonzero(row).astype(np.int32) for row in bits]

@@ -119,7 +119,8 @@ class Enumeration:
             prefix = self.prefixes.extend(0, context)
             logprobs = self.session.next_logprobs(np.array([prefix]))[0].astype(np.float64)
             law = np.exp(logprobs / self.program.model.temperature)
-            self._rows[context] = law if self.program.model.temperature == 1.0 else law / law.sum()
+            law = law if self.program.model.temperature == 1.0 else law / law.sum()
+            self._rows[context] = law**self.program.model.power
         return self._rows[context]
 
     def run(self, todo: tuple[Any, ...], state: State) -> Iterator[State]:

@@ -1,0 +1,1 @@
+"""Drafts: tokens proposed cheaply, and where they come from."""

@@ -1,0 +1,1 @@
+"""Factors: potentials called, checked, and kept."""

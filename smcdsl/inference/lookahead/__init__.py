@@ -1,0 +1,1 @@
+"""Lookahead: positive functions of where a particle stands, learned and compiled, for proposals."""

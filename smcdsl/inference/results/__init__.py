@@ -1,0 +1,1 @@
+"""Results: what a finished run is read as."""

@@ -1,0 +1,1 @@
+"""Speculation: several tokens for one pass of the target model, with the law unchanged."""

@@ -1,0 +1,1 @@
+"""Makes what lies beside it importable for the tests in the folders below."""
