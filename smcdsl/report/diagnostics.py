@@ -11,6 +11,7 @@ from typing import Any
 
 from smcdsl.errors import Diagnostic, Edit, Label, Source, Span
 from smcdsl.report.frames import Row, source_rows
+from smcdsl.report.pages import location
 from smcdsl.report.visible import display, escape
 
 _COLORS = {
@@ -62,7 +63,7 @@ def record(diagnostic: Diagnostic) -> dict[str, Any]:
         "fixes": [{"edits": [_span_record(edit.span) | {"text": edit.text} for edit in diagnostic.fixes]}]
         if diagnostic.fixes
         else [],
-        "url": None,
+        "url": location(diagnostic.code),
     }
 
 
@@ -191,7 +192,7 @@ class _Frame:
 def _edited_lines(diagnostic: Diagnostic) -> list[tuple[int | None, str, str]]:
     """(line number, `|` or `+`, text) of the lines that the fixes change or add.
 
-    Nothing where the words already show the change: by naming it in backquotes, or line by line.
+    Nothing where the frame already shows the change: by naming or marking it, or line by line.
     """
     if not diagnostic.fixes or "\n" in diagnostic.help or _is_spelled_out(diagnostic):
         return []
@@ -226,7 +227,11 @@ def _is_spelled_out(diagnostic: Diagnostic) -> bool:
     words = diagnostic.help + " ".join(label.text for label in diagnostic.labels)
     if any(_adds_lines(edit) for edit in diagnostic.fixes):
         return False
-    return all(f"`{(edit.text.strip() or edit.span.text.strip())}`" in words for edit in diagnostic.fixes)
+    marked = {label.span.text for label in diagnostic.labels if not label.primary}
+    return all(
+        f"`{(edit.text.strip() or edit.span.text.strip())}`" in words or edit.text in marked
+        for edit in diagnostic.fixes
+    )
 
 
 def _shown(line: str) -> str:

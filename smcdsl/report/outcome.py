@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from smcdsl.errors import Diagnostic
-from smcdsl.inference.posterior import Posterior
+from smcdsl.inference.results.posterior import Posterior
 from smcdsl.program.program import ReturnView
 
 SCHEMA = "smcdsl.result/1"
