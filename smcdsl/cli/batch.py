@@ -51,7 +51,7 @@ def _run_rows(
     values: dict[int, dict[str, Any]] = {}
     for number, line in rows:
         try:
-            values[number] = _row_values(program, options, file, number, line)
+            values[number] = row_values(program, options.texts, file, number, line)
         except SmcdslError as error:
             made[number] = _failed(number, error)
     groups = [list(values)] if values else []
@@ -71,7 +71,10 @@ def _run_rows(
     return [made[number] for number, _ in rows]
 
 
-def _row_values(program: CompiledProgram, options: Options, file: str, number: int, line: str) -> dict[str, Any]:
+def row_values(
+    program: CompiledProgram, given: dict[str, list[str]], file: str, number: int, line: str
+) -> dict[str, Any]:
+    """The inputs of one line, and those `given` on the command line that it does not name. Raises UsageError."""
     from smcdsl.engine.inputs import read_inputs, row_of
 
     try:
@@ -83,7 +86,7 @@ def _row_values(program: CompiledProgram, options: Options, file: str, number: i
         ) from error
     if not isinstance(row, dict):
         raise UsageError(Diagnostic("E0802", "this line is not a JSON object", context=f"{file}:{number}"))
-    texts = {name: given for name, given in options.texts.items() if name not in row}
+    texts = {name: values for name, values in given.items() if name not in row}
     return read_inputs(program.program, texts, row, row_of(file, number))
 
 

@@ -50,6 +50,7 @@ def examine() -> Iterator[Finding]:
         yield _package(package, f"needed by `import {library}`: pip install {package}")
     yield _extra("rustworkx", "pddl", "`pddl.equivalent` needs it")
     yield _extra("unified_planning", "planners", "`pddl.plan_likelihood` can use it")
+    yield _extra("pygls", "lsp", "`smcdsl lsp` needs it")
     yield _sqlite()
     yield _duckdb()
     yield _cache()

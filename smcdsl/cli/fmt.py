@@ -47,7 +47,7 @@ def command(terminal: Terminal, files: Sequence[str], only_check: bool, diff: bo
         elif differs and only_check:
             click.echo(f"would reformat {path}")
         elif differs:
-            from smcdsl.engine.result import write_whole
+            from smcdsl.report.files import write_whole
 
             write_whole(Path(path), formatted)
             terminal.note(f"formatted {path}")

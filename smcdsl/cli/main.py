@@ -20,16 +20,30 @@ from smcdsl.errors import SmcdslError
 
 SECTIONS: dict[str, dict[str, str]] = {
     "Write": {
+        "new": "Start a project or a program from a template (sql, python, smiles, pddl, extract)",
         "check": "Find mistakes without running anything             (no model needed)",
         "fmt": "Format files                                       (no model needed)",
+        "explain": "Explain an error code, a library name, or a whole program",
         "show": "Print the exact prompt, the grammar, or the evaluation plan",
+        "grammar": "Try a grammar: does it accept this text, what may come next, samples",
     },
     "Run": {
         "run": "Run a program on inputs",
+        "test": "Run the test blocks",
+        "trace": "Look at what the particles did",
+        "serve": "Serve programs over HTTP (OpenAI-compatible)",
+        "verify": "Check potentials' promises and the weights of runs (no model needed)",
+        "distill": "Train a small draft model for a program",
+    },
+    "Ship": {
+        "build": "Compile for a model's tokenizer and save a .smcx file",
+        "stub": "Write Python type stubs for programs",
     },
     "Machine": {
         "models": "List model aliases and what is installed",
+        "cache": "Show or clear compiled grammars and cached judgements",
         "doctor": "Check the installation, GPU, models and external tools",
+        "lsp": "Start the language server",
     },
 }
 

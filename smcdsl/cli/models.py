@@ -32,7 +32,7 @@ def command(terminal: Terminal, output_format: str) -> None:
 
 def listing() -> list[dict[str, object]]:
     """A row a model; `here` says that its description is in the local cache."""
-    from smcdsl.models.load import EMBEDDED, aliases
+    from smcdsl.models.load import EMBEDDED, aliases, installed
 
     rows: list[dict[str, object]] = [
         {
@@ -52,18 +52,7 @@ def listing() -> list[dict[str, object]]:
                 "parameters": alias.parameters,
                 "chat": alias.chat,
                 "gated": alias.gated,
-                "here": is_here(alias.hub),
+                "here": installed(alias.hub) is not None,
             }
         )
     return rows
-
-
-def is_here(hub_name: str) -> bool:
-    """Whether the hub's local cache holds a snapshot with weights."""
-    import os
-    from pathlib import Path
-
-    home = Path(os.environ.get("HF_HOME", Path.home() / ".cache" / "huggingface"))
-    cache = Path(os.environ.get("HF_HUB_CACHE", home / "hub"))
-    snapshots = cache / f"models--{hub_name.replace('/', '--')}" / "snapshots"
-    return snapshots.is_dir() and any(snapshots.glob("*/*.safetensors"))

@@ -15,7 +15,7 @@ import click
 
 from smcdsl.cli import exits
 from smcdsl.cli.terminal import Terminal
-from smcdsl.errors import BudgetExceeded, Diagnostic, UsageError
+from smcdsl.errors import BudgetExceeded, Diagnostic, PotentialError, UsageError
 
 if TYPE_CHECKING:
     from smcdsl.engine import CompiledProgram
@@ -27,12 +27,23 @@ SETTING_FLAGS = (
     "model",
     "backend",
     "temperature",
+    "power",
     "chat_template",
     "infer",
     "particles",
+    "lookahead",
     "seed",
     "timeout",
     "max_tokens",
+    "islands",
+    "grow",
+    "grow_ess",
+    "retry",
+    "refine",
+    "draft",
+    "gamma",
+    "lenience",
+    "temper",
     "state_limit",
     "check_potentials",
 )
@@ -48,7 +59,7 @@ class RunCommand(click.Command):
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """The program's inputs, then the options."""
-        named = next((word for word in ctx.meta.get("arguments", []) if word.endswith(".smc")), None)
+        named = next((word for word in ctx.meta.get("arguments", []) if word.endswith((".smc", ".smcx"))), None)
         if named is not None and Path(named).is_file():
             rows = _input_rows(named)
             if rows:
@@ -112,13 +123,34 @@ class Options:
 )
 @click.option("--backend", metavar="NAME", help="auto, hf, toy.")
 @click.option("--temperature", metavar="X", help="Changes the target (a note is printed).")
+@click.option("--power", metavar="A", help="Exponent of the model's probability; changes the target as well.")
 @click.option("--chat-template", metavar="FILE", help="A Jinja file in place of the model's own template.")
 @click.option("--infer", metavar="NAME", help="A named profile, or a method: smc, is, rejection, rerank, lcd.")
 @click.option("--particles", metavar="N", help="How many particles.")
+@click.option(
+    "--lookahead",
+    metavar="WORD",
+    help="off, learned (use what runs learned, and learn), fixed (use it), guides (they propose).",
+)
 @click.option("--seed", metavar="N", help="Determines the run.  [default: 0]")
 @click.option("--runs", type=click.IntRange(1), metavar="R", help="Repeat on R consecutive seeds; one JSON line each.")
 @click.option("--timeout", metavar="T", help="A duration, such as 60s.")
 @click.option("--max-tokens", metavar="N", help="The most that the model may write in a particle.")
+@click.option(
+    "--islands", metavar="R", help="Independent repetitions, 4 or more: one result, and what it may be off by."
+)
+@click.option("--grow", metavar="K", help="Double the particles up to K times while none survives.")
+@click.option("--grow-ess", metavar="X", help="With --grow: also while the effective sample size is below X.")
+@click.option("--retry", metavar="M", help="Up to M attempts at two populations that survive; log Z stays unbiased.")
+@click.option("--refine", metavar="K", help="K sweeps of conditional SMC after the run: nearer to the posterior.")
+@click.option(
+    "--temper", metavar="X", help="Power of previews when particles are copied, 0 to 1, or auto.  [default: 1]"
+)
+@click.option(
+    "--draft", metavar="NAME", help="none, forced, suffix, self, or a model: fewer target passes, same target."
+)
+@click.option("--gamma", metavar="N", help="How many tokens to draft at a time, or auto.  [default: 4]")
+@click.option("--lenience", metavar="X", help="How gladly drafts are accepted, from 0.5 to 1.  [default: 1]")
 @click.option("--state-limit", metavar="N", help="The most automaton states of a grammar.")
 @click.option(
     "--check-potentials", is_flag=True, default=None,
@@ -143,14 +175,16 @@ def command(terminal: Terminal, /, **given: Any) -> int:
     """
     options = _options(given)
     from smcdsl.engine import load
+    from smcdsl.engine.settings import TARGET
 
     program = load(options.program, config=terminal.config)
     settings = program.settings(**options.flags)
     if given["show_config"]:
         _show_config(program, options)
         return exits.SUCCESS
-    if options.flags["temperature"] is not None and settings["temperature"] != program.program.model.temperature:
-        terminal.note(f"note: --temperature {settings['temperature']:g} changes the target of this program")
+    for name in TARGET:
+        if options.flags[name] is not None and settings[name] != getattr(program.program.model, name):
+            terminal.note(f"note: --{name} {settings[name]:g} changes the target of this program")
     terminal.report(program.program.warnings)
     if options.batch is not None:
         from smcdsl.cli.batch import run_batch
@@ -173,15 +207,25 @@ def _announce_compiling(terminal: Terminal) -> None:
             terminal.note("note: compiling smcdsl's kernels for this machine, about half a minute, once")
 
 
-def _options(given: dict[str, Any]) -> Options:
-    texts: dict[str, list[str]] = {}
-    for item in given["inputs"]:
-        name, equals, value = item.partition("=")
-        if not equals:
-            raise click.UsageError(f"`-i {item}` is not of the form NAME=VALUE")
-        texts.setdefault(name.strip(), []).append(value)
-    if sum(value == "-" for values in texts.values() for value in values) + (given["inputs_file"] == "-") > 1:
+def _texts(items: Sequence[str], inputs_file: str | None) -> dict[str, list[str]]:
+    """The texts of `-i` flags by name. Raises click.UsageError."""
+    texts = named_texts(items)
+    if sum(value == "-" for values in texts.values() for value in values) + (inputs_file == "-") > 1:
         raise click.UsageError("only one input can be read from stdin")
+    return texts
+
+
+def read_values(program: CompiledProgram, items: Sequence[str], inputs_file: str | None) -> dict[str, Any]:
+    """Values of all inputs from `-i` flags and `--inputs`. Raises UsageError and click.UsageError."""
+    from smcdsl.engine.inputs import command_line, read_inputs
+
+    texts = _texts(items, inputs_file)
+    values = {} if inputs_file is None else _read_object(inputs_file)
+    return read_inputs(program.program, texts, values, command_line(_shown_command()))
+
+
+def _options(given: dict[str, Any]) -> Options:
+    texts = _texts(given["inputs"], given["inputs_file"])
     if given["batch"] and given["runs"]:
         raise click.UsageError("--batch and --runs do not go together")
     view = None
@@ -208,6 +252,17 @@ def _options(given: dict[str, Any]) -> Options:
         progress=not given["no_progress"],
         flags={name: given[name] for name in SETTING_FLAGS},
     )
+
+
+def named_texts(items: Sequence[str]) -> dict[str, list[str]]:
+    """The values of `-i NAME=VALUE` by name."""
+    texts: dict[str, list[str]] = {}
+    for item in items:
+        name, equals, value = item.partition("=")
+        if not equals:
+            raise click.UsageError(f"`-i {item}` is not of the form NAME=VALUE")
+        texts.setdefault(name.strip(), []).append(value)
+    return texts
 
 
 def _values(program: CompiledProgram, options: Options) -> dict[str, Any]:
@@ -279,6 +334,10 @@ def _single(terminal: Terminal, program: CompiledProgram, options: Options, valu
     try:
         with _listener(terminal, options, events) as (listen, compiled):
             (result,) = program.run_many(None, [(values, None)], options.flags, on_event=listen, on_compiled=compiled)
+    except PotentialError:
+        # What the particles did up to the failure is what its trace is for.
+        write_trace(options, events)
+        raise
     except RunInterrupted as stop:
         (result,) = stop.partial
         write_trace(options, events)
@@ -329,14 +388,13 @@ def _listener(terminal: Terminal, options: Options, events: list[Event]) -> Iter
     """What listens to a run: the trace, the stream, the live line. Nothing listens if nobody asked."""
     wants_line = options.progress and not terminal.quiet and sys.stderr.isatty() and not options.stream
     if wants_line:
-        from smcdsl.cli.progress import Progress
+        from smcdsl.report.progress import Progress
 
         with Progress() as progress:
 
             def both(event: Event) -> None:
                 progress.event(event)
-                if options.trace is not None:
-                    events.append(event)
+                events.append(event)
 
             yield both, progress.compiled
         return
@@ -349,7 +407,7 @@ def _listener(terminal: Terminal, options: Options, events: list[Event]) -> Iter
 
 
 def _streamer(options: Options) -> Any:
-    from smcdsl.cli.progress import describe
+    from smcdsl.report.progress import describe
 
     if options.output_format == "jsonl":
         return lambda event: click.echo(json.dumps(event.as_json()))
@@ -382,14 +440,31 @@ def write(terminal: Terminal, options: Options, texts: Sequence[str]) -> None:
 
 
 def write_trace(options: Options, events: Sequence[Event]) -> None:
-    """The events, if a trace is wanted."""
+    """The events, where they were asked for, and where `smcdsl trace --last` looks for what was made of them."""
+    from smcdsl.report.trace.file import as_stored
+
+    if not events and options.trace is None:
+        return
+    stored = as_stored(events)
+    keep_last(stored)
     if options.trace is not None:
-        write_file(options.trace, "".join(json.dumps(event.as_json()) + "\n" for event in events), "--trace")
+        write_file(options.trace, stored, "--trace")
+
+
+def keep_last(stored: str) -> None:
+    """Remember a trace; where that fails there is none to be looked at, and nothing else is lost."""
+    from smcdsl.cli.trace import kept_trace
+    from smcdsl.report.files import write_whole
+
+    path = kept_trace()
+    with contextlib.suppress(OSError):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_whole(path, stored)
 
 
 def write_file(path: str, text: str, option: str) -> None:
     """All or nothing. Raises UsageError."""
-    from smcdsl.engine.result import write_whole
+    from smcdsl.report.files import write_whole
 
     try:
         write_whole(Path(path), text)

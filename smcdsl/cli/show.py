@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any, cast
 import click
 
 from smcdsl.cli import exits
+from smcdsl.cli.bound import bound, given, known_inputs
 from smcdsl.cli.terminal import Terminal
-from smcdsl.errors import Diagnostic, UsageError
 
 if TYPE_CHECKING:
     from smcdsl.engine import CompiledProgram
-    from smcdsl.program.program import Program
+    from smcdsl.program.program import InferenceProfile, Program
     from smcdsl.protocols import Role
     from smcdsl.report.transcripts import Piece
 
@@ -54,21 +54,45 @@ def command(
         click.echo(json.dumps(program_info(compiled.program), indent=2, ensure_ascii=False))
     elif plan:
         click.echo(str(compiled.plan))
+        click.echo(_profiles(compiled), nl=False)
     elif grammar is not None:
-        _show_grammar(compiled, grammar, _given(inputs))
+        _show_grammar(compiled, grammar, given(inputs))
     else:
-        _show_prompt(compiled, _given(inputs), model, tokens)
+        _show_prompt(compiled, given(inputs), model, tokens)
     return exits.SUCCESS
 
 
-def _given(inputs: tuple[str, ...]) -> dict[str, list[str]]:
-    texts: dict[str, list[str]] = {}
-    for item in inputs:
-        name, equals, value = item.partition("=")
-        if not equals:
-            raise click.UsageError(f"`-i {item}` is not of the form NAME=VALUE")
-        texts.setdefault(name, []).append(value)
-    return texts
+def _profiles(compiled: CompiledProgram) -> str:
+    """How each profile proposes tokens, and why, where factors had a say in it; and what drafts them."""
+    from smcdsl.inference.settings import Settings
+    from smcdsl.inference.suitability import choose_proposal
+
+    lines = ""
+    for profile in compiled.program.profiles:
+        name = f"\ninfer {profile.method} {profile.name}".rstrip()
+        drafted = profile.draft != "none" and profile.lookahead != "learned"
+        chosen = choose_proposal(compiled.plan, Settings.of(profile), drafted)
+        if chosen.reason or chosen.checks:
+            lines += f"{name}: proposal {chosen}\n"
+        if profile.draft != "none":
+            lines += f"{name}: {_drafts(profile)}\n"
+    return lines
+
+
+def _drafts(profile: InferenceProfile) -> str:
+    """Where a profile's drafts come from, in the order that they are asked, and how they are checked."""
+    if profile.lookahead == "learned":
+        return f"draft {profile.draft}: not used, as a run that learns takes its tokens one by one"
+    sources = ["text that the grammar forces"]
+    if profile.draft != "forced":
+        sources.append("what followed the same tokens in the prompt and in earlier text")
+    if profile.draft == "self":
+        sources.append("the model itself, reading the ends of the prompt")
+    elif profile.draft not in ("forced", "suffix"):
+        sources.append(f"the model {profile.draft}")
+    most = "as many tokens at a time as pay" if profile.gamma == "auto" else f"{profile.gamma} tokens at a time"
+    exact = "accepted exactly" if profile.lenience == 1.0 else f"lenience {profile.lenience:g}, corrected in the weight"
+    return f"draft {profile.draft}: {', then '.join(sources)}; {most}, {exact}"
 
 
 def _show_tree(terminal: Terminal, path: str) -> int:
@@ -122,71 +146,26 @@ def program_info(program: Program) -> dict[str, Any]:
             if signature.is_potential
         ],
         "grammars": list(program.grammars),
-        "returns": {"view": program.returns.view, "type": str(program.returns.type)},
+        "returns": {
+            "view": program.returns.view,
+            "type": str(program.returns.type),
+            "by": None if program.returns.key is None else " ".join(program.returns.key.span.text.split()),
+        },
         "profiles": [{"method": profile.method, "name": profile.name} for profile in program.profiles],
         "files": list(program.files),
     }
 
 
-def _known_inputs(program: Program, texts: Mapping[str, list[str]]) -> dict[str, Any]:
-    """Values of the inputs that are given or have a default."""
-    from dataclasses import replace
-
-    from smcdsl.engine.inputs import command_line, read_inputs
-
-    known = tuple(declared for declared in program.inputs if declared.name in texts or not declared.required)
-    names = {declared.name for declared in program.inputs}
-    relevant = replace(program, inputs=known) if texts.keys() <= names else program
-    return read_inputs(relevant, texts, {}, command_line("smcdsl show ..."))
-
-
 def _show_grammar(compiled: CompiledProgram, name: str, texts: Mapping[str, list[str]]) -> None:
-    from smcdsl.library.binding import bind_grammar, bind_hole, expression_names
-    from smcdsl.program.references import DeclaredReference
     from smcdsl.report.grammars import grammar_text
 
-    program = compiled.program
-    if name in program.grammars:
-        reference = DeclaredReference(name, "", span=program.grammars[name].span)
-        values = _demand(program, texts, expression_names(reference, program.grammars))
-        found = bind_grammar(program, name, values)
-    else:
-        hole = _hole_key(program, name)
-        values = _demand(program, texts, expression_names(program.holes[hole].grammar, program.grammars))
-        found = bind_hole(program, hole, values)
-    click.echo(grammar_text(found), nl=False)
-
-
-def _hole_key(program: Program, name: str) -> str:
-    for key, declared in program.holes.items():
-        if name in (key, declared.name):
-            return key
-    known = ", ".join([*program.grammars, *(declared.name for declared in program.holes.values())])
-    raise UsageError(
-        Diagnostic(
-            "E0201",
-            f"nothing here is called `{name}`",
-            context=f"--grammar {name}",
-            notes=(f"grammars and holes of {program.name}: {known}",),
-        )
-    )
-
-
-def _demand(program: Program, texts: Mapping[str, list[str]], needed: frozenset[str]) -> dict[str, Any]:
-    """The inputs that a grammar needs; a missing one is reported as `run` would."""
-    from dataclasses import replace
-
-    from smcdsl.engine.inputs import command_line, read_inputs
-
-    wanted = needed | texts.keys()
-    inputs = tuple(known for known in program.inputs if known.name in wanted or not known.required)
-    return read_inputs(replace(program, inputs=inputs), texts, {}, command_line("smcdsl show ..."))
+    click.echo(grammar_text(bound(compiled.program, name, texts, "smcdsl show ...")), nl=False)
 
 
 def _show_prompt(compiled: CompiledProgram, texts: Mapping[str, list[str]], model: str | None, tokens: bool) -> None:
     from smcdsl.report.transcripts import pieces, transcript_text
 
-    parts = pieces(compiled.program, _known_inputs(compiled.program, texts), _value)
+    parts = pieces(compiled.program, known_inputs(compiled.program, texts, "smcdsl show ..."), _value)
     if model is None and not tokens:
         click.echo(transcript_text(parts), nl=False)
         return

@@ -21,16 +21,29 @@ from typing import TYPE_CHECKING, Any
 
 from smcdsl.engine.automata import Compiled, HoleAutomata
 from smcdsl.engine.inputs import PYTHON, from_values
-from smcdsl.engine.settings import NAMES, Layer, Settings, read_config, resolve
+from smcdsl.engine.settings import (
+    NAMES,
+    TARGET,
+    Layer,
+    Settings,
+    drafts_without_effect,
+    place_of_draft,
+    read_config,
+    resolve,
+)
 from smcdsl.errors import CompileError, Diagnostic, PotentialError, SmcdslError, Source, UsageError
 from smcdsl.program.program import Program
 from smcdsl.protocols import LanguageModel
 
 if TYPE_CHECKING:
+    from smcdsl.engine.built import Built
     from smcdsl.engine.result import Result
+    from smcdsl.inference.drafts.drafting import Maker
     from smcdsl.inference.events import Event
-    from smcdsl.inference.posterior import Posterior
+    from smcdsl.inference.results.posterior import Posterior
+    from smcdsl.language.checker import Examined
     from smcdsl.plan import Plan
+    from smcdsl.program.facts import GrammarFacts
     from smcdsl.report.outcome import Outcome
     from smcdsl.workers import WorkerPools
 
@@ -65,29 +78,67 @@ def _unreadable(name: str, message: str, fact: str = "") -> Diagnostic:
     return Diagnostic("E0816", message, context=name, facts=(fact,) if fact else ())
 
 
-def check(source: Source, *, pedantic: bool = False) -> tuple[Program | None, list[Diagnostic]]:
-    """Everything there is to say about a text, without running anything of it."""
+def check(
+    source: Source, *, pedantic: bool = False, path: Path | None = None
+) -> tuple[Program | None, list[Diagnostic]]:
+    """Everything there is to say about a text, without running anything of it.
+
+    Args:
+        path: where the text is, if not in the file that it is named after.
+    """
+    examined, diagnostics = examine(source, path=path, pedantic=pedantic)
+    return examined.program if examined is not None else None, diagnostics
+
+
+def examine(
+    source: Source, *, path: Path | None = None, facts: GrammarFacts | None = None, pedantic: bool = False
+) -> tuple[Examined | None, list[Diagnostic]]:
+    """As `check`, with what was found out about a text that is wrong.
+
+    Args:
+        path: where the text is, if not in the file that it is named after.
+        facts: answers about grammars that are kept from check to check.
+    """
     from smcdsl.compiler.analyze import GrammarAnalysis
     from smcdsl.compiler.compile import compile_program
-    from smcdsl.language.load import check_source
+    from smcdsl.language.load import examine as examine_text
 
-    program, diagnostics = check_source(source, facts=GrammarAnalysis(), pedantic=pedantic)
+    examined, diagnostics = examine_text(source, path=path, facts=facts or GrammarAnalysis(), pedantic=pedantic)
+    program = examined.program if examined is not None else None
     if program is not None and not any(diagnostic.severity == "error" for diagnostic in diagnostics):
         try:
             compile_program(program)
         except CompileError as error:
             diagnostics = [*diagnostics, *error.diagnostics]
-    return program, diagnostics
+    return examined, diagnostics
 
 
 def load(path: str | Path, *, config: str | Path | None = None) -> CompiledProgram:
-    """The program in a file.
+    """The program in a file: a text, or one that `smcdsl build` compiled (`.smcx`).
 
     Raises:
-        UsageError: the file cannot be read.
+        UsageError: the file cannot be read; R0907, it was built for something else, or is damaged.
         CompileError: it is wrong; `.diagnostics` says all that is.
     """
-    return _compile(read_source(path), Path(path).parent, config)
+    from smcdsl.engine.built import open_built
+
+    built = open_built(Path(path))
+    if built is None:
+        return _compile(read_source(path), Path(path).parent, config)
+    return _load_built(built, config)
+
+
+def _load_built(built: Built, config: str | Path | None) -> CompiledProgram:
+    try:
+        compiled = _compile(built.source, built.path.parent, config, built.program_path)
+    except CompileError:
+        built.check_files(None)  # the likely reason
+        raise
+    built.check_files(compiled.program)
+    # Else a program without a name would be called as the file is.
+    compiled.program = replace(compiled.program, name=built.name)
+    compiled.built = built
+    return compiled
 
 
 def compile(source: str, *, name: str = "<string>", config: str | Path | None = None) -> CompiledProgram:
@@ -99,18 +150,29 @@ def compile(source: str, *, name: str = "<string>", config: str | Path | None = 
     return _compile(Source(name, source.replace("\r\n", "\n")), Path(), config)
 
 
-def model(name: str | None = None, **options: Any) -> LanguageModel:
+def model(name: str | None = None, *, draft: str | None = None, **options: Any) -> LanguageModel:
     """Load a model by name: `tiny` (the default), `toy:FILE.json`, a folder, an alias, `org/name`.
 
-    Options are those of `smcdsl.models.load.load_model`. Raises ModelError.
+    Args:
+        draft: what drafts for it in runs that do not say otherwise: `forced`, `suffix`, `self`, or a model's name.
+        options: those of `smcdsl.models.load.load_model`.
+
+    Raises:
+        ModelError: a model cannot be loaded.
+        UsageError: E0704, the draft's tokens are not the model's.
     """
     from smcdsl.models.load import load_model
 
-    return load_model(name, **options)
+    loaded = load_model(name, **options)
+    if draft in (None, "none"):
+        return loaded
+    from smcdsl.inference.drafts.setting import DraftedModel, makers
+
+    return DraftedModel(loaded, draft, makers(draft, loaded, place=f'draft="{draft}"'))
 
 
-def _compile(source: Source, folder: Path, config: str | Path | None) -> CompiledProgram:
-    program, diagnostics = check(source)
+def _compile(source: Source, folder: Path, config: str | Path | None, path: Path | None = None) -> CompiledProgram:
+    program, diagnostics = check(source, path=path)
     if program is None or any(diagnostic.severity == "error" for diagnostic in diagnostics):
         if all(diagnostic.severity == "warning" for diagnostic in diagnostics):
             from smcdsl.language.load import load_program
@@ -126,6 +188,8 @@ class CompiledProgram:
     def __init__(self, program: Program, config: Layer | None = None) -> None:
         self.program = program
         self.config = config
+        self.built: Built | None = None
+        self._known_drafts: tuple[str, LanguageModel, Sequence[Maker]] | None = None
 
     @cached_property
     def plan(self) -> Plan:
@@ -145,6 +209,7 @@ class CompiledProgram:
         inputs: Mapping[str, Any] | None = None,
         on_event: Listener | None = None,
         on_compiled: Callable[[Compiled], None] | None = None,
+        progress: bool | None = None,
         **settings_and_inputs: Any,
     ) -> Result:
         """Run once.
@@ -153,6 +218,8 @@ class CompiledProgram:
             model: a model, a name, or None for the one that the settings name.
             inputs: values by name; they may also be given as keywords.
             on_event: is told what happens.
+            on_compiled: is told of every grammar that is ready.
+            progress: whether to show a live line; by default in notebooks only.
             settings_and_inputs: `particles`, `seed`, `timeout`, ... and the program's inputs.
 
         Raises:
@@ -161,6 +228,10 @@ class CompiledProgram:
             ModelError: the model failed.
             PotentialError, NoSurvivors, BudgetExceeded: with `.partial`, the result so far.
         """
+        from smcdsl.report.progress import is_notebook
+
+        if progress or (progress is None and is_notebook()):
+            return self._run_shown(model, inputs, on_event, on_compiled, settings_and_inputs)
         flags, values = self._split(inputs, settings_and_inputs)
         events: list[Event] = []
 
@@ -181,6 +252,33 @@ class CompiledProgram:
             raise result.failure
         return result
 
+    def _run_shown(
+        self,
+        model: LanguageModel | str | None,
+        inputs: Mapping[str, Any] | None,
+        on_event: Listener | None,
+        on_compiled: Callable[[Compiled], None] | None,
+        settings_and_inputs: dict[str, Any],
+    ) -> Result:
+        """`run` with a live line."""
+        from smcdsl.report.progress import Progress
+
+        with Progress() as shown:
+
+            def tell(event: Event) -> None:
+                shown.event(event)
+                if on_event is not None:
+                    on_event(event)
+
+            return self.run(
+                model,
+                inputs=inputs,
+                on_event=tell,
+                on_compiled=on_compiled or shown.compiled,
+                progress=False,
+                **settings_and_inputs,
+            )
+
     async def arun(self, model: LanguageModel | str | None = None, **arguments: Any) -> Result:
         """`run` in a thread of its own."""
         import asyncio
@@ -195,7 +293,7 @@ class CompiledProgram:
 
         def work() -> None:
             try:
-                self.run(model, on_event=events.put, **arguments)
+                self.run(model, on_event=events.put, **{"progress": False, **arguments})
                 events.put(None)
             except BaseException as error:
                 events.put(error)
@@ -256,6 +354,7 @@ class CompiledProgram:
 
         Failures that are a run's own are in its `.failure`. Worker processes in `pools` stay for the next batch.
         """
+        from smcdsl.inference.lookahead.learned import learned_lookahead
         from smcdsl.inference.methods import Interrupted, RunRequest, run
         from smcdsl.inference.settings import Settings as RunSettings
         from smcdsl.library.functions import resolve_function
@@ -263,11 +362,17 @@ class CompiledProgram:
         began = time.perf_counter()
         settings = self.settings(**flags)
         loaded = self.load_model(model, settings)
-        plan = self._plan_for(settings)
+        plan = self.plan_for(settings)
         groups = [RunRequest(values, settings["seed"] if seed is None else seed) for values, seed in requests]
-        automata = HoleAutomata(plan.program, loaded.vocabulary, settings["state_limit"], on_compiled)
+        if self.built is not None:
+            self.built.check_vocabulary(loaded.vocabulary, _name_of(loaded))
+        automata = HoleAutomata(plan.program, loaded.vocabulary, settings["state_limit"], on_compiled, self.built)
         if groups:
             automata.prepare(groups[0].inputs)
+        lookahead = learned_lookahead(plan.program, loaded.description, settings.profile)
+        drafts = self._drafts(loaded, settings)
+        learns = lookahead is not None and lookahead.recorder is not None
+        unused = tuple(drafts_without_effect(settings, bool(drafts), learns))
         outcome_of = _Outcomes(self.program, loaded, settings, [group.inputs for group in groups], began)
         try:
             posteriors = run(
@@ -279,6 +384,10 @@ class CompiledProgram:
                 settings=RunSettings.of(settings.profile, check_potentials=settings["check_potentials"]),
                 events=on_event,
                 pools=pools,
+                lookahead=lookahead,
+                recorder=None if lookahead is None else lookahead.recorder,
+                # A run that learns takes its tokens one by one.
+                drafts=() if learns else drafts,
             )
         except PotentialError as error:
             if error.partial is not None:
@@ -286,14 +395,33 @@ class CompiledProgram:
             raise
         except Interrupted as stop:
             raise RunInterrupted([outcome_of.result(i, p, events) for i, p in enumerate(stop.partial)]) from None
+        if posteriors and unused:
+            posteriors[0] = replace(posteriors[0], warnings=(*posteriors[0].warnings, *unused))
+        if lookahead is not None:
+            lookahead.save()
+            posteriors = [replace(posterior, lookahead=lookahead.used) for posterior in posteriors]
         return [outcome_of.result(index, posterior, events) for index, posterior in enumerate(posteriors)]
 
-    def _plan_for(self, settings: Settings) -> Plan:
-        """The plan; under another temperature another target."""
-        temperature = settings["temperature"]
-        if temperature == self.program.model.temperature:
+    def _drafts(self, model: LanguageModel, settings: Settings) -> Sequence[Maker]:
+        """What makes the sources of drafts: the settings', or the model's own where they do not say."""
+        from smcdsl.inference.drafts.setting import DraftedModel, makers
+
+        if settings.source("draft") == "default" and isinstance(model, DraftedModel):
+            return model.makers
+        if settings["draft"] == "none":
+            return ()
+        target = model.model if isinstance(model, DraftedModel) else model
+        known = self._known_drafts
+        if known is None or known[0] != settings["draft"] or known[1] is not target:
+            place = place_of_draft(self.program, settings)
+            known = self._known_drafts = settings["draft"], target, makers(settings["draft"], target, place=place)
+        return known[2]
+
+    def plan_for(self, settings: Settings) -> Plan:
+        """The plan; under another temperature or power another target."""
+        model = replace(self.program.model, **{name: settings[name] for name in TARGET})
+        if model == self.program.model:
             return self.plan
-        model = replace(self.program.model, temperature=temperature)
         return replace(self.plan, program=replace(self.program, model=model))
 
     def _split(
@@ -308,6 +436,10 @@ class CompiledProgram:
     def __repr__(self) -> str:
         inputs = ", ".join(f"{known.name}: {known.type}" for known in self.program.inputs)
         return f"<CompiledProgram {self.program.name}({inputs})>"
+
+
+def _name_of(model: LanguageModel) -> str:
+    return str(model.description.get("name", ""))
 
 
 class RunInterrupted(KeyboardInterrupt):

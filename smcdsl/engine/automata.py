@@ -21,6 +21,7 @@ from smcdsl.vocabulary import Vocabulary
 if TYPE_CHECKING:
     from smcdsl.automaton.automaton import TokenAutomaton
     from smcdsl.automaton.tables import AutomatonTables
+    from smcdsl.engine.built import Built
 
 _KEPT = 64
 _lock = RLock()
@@ -42,6 +43,7 @@ class HoleAutomata:
 
     Args:
         told: is called with each grammar compiled.
+        built: has tables that need not be made; they must be for this vocabulary.
     """
 
     def __init__(
@@ -50,8 +52,10 @@ class HoleAutomata:
         vocabulary: Vocabulary,
         state_limit: int,
         told: Callable[[Compiled], None] | None = None,
+        built: Built | None = None,
     ) -> None:
         self._program = program
+        self._built = built
         self._vocabulary = vocabulary
         self._state_limit = state_limit
         self._told = told
@@ -64,7 +68,6 @@ class HoleAutomata:
         Raises:
             CompileError: the grammar under these inputs is wrong, empty, too large, or cannot be spelled.
         """
-        from smcdsl.automaton.automaton import TokenAutomaton
         from smcdsl.library.binding import bind_hole
 
         began = time.perf_counter()
@@ -79,7 +82,7 @@ class HoleAutomata:
             automaton = _automata.get(key)
             if automaton is None:
                 with _placed(grammar.span):
-                    automaton = TokenAutomaton(known[1], following, cache_dir())
+                    automaton = self._automaton(known[1], following)
                 _automata[key] = automaton
                 if len(_automata) > _KEPT:
                     _automata.popitem(last=False)
@@ -106,6 +109,12 @@ class HoleAutomata:
     def _compile(self, hole: str, grammar: Grammar, began: float) -> AutomatonTables:
         from smcdsl.compiler.assemble import compile_grammar
 
+        kept = self._from_file(grammar)
+        if kept is not None:
+            if self._told is not None:
+                name, seconds = self._program.holes[hole].name, time.perf_counter() - began
+                self._told(Compiled(name, num_states(kept), seconds, cached=True))
+            return kept
         folder = cache_dir()
         before = set() if self._told is None else _stored(folder / "automata")
         declared = self._program.holes[hole]
@@ -117,9 +126,27 @@ class HoleAutomata:
             checked=declared.closed is not None,
         )
         if self._told is not None:
-            kept = {file for file in _stored(folder / "automata") if file[0] == f"{tables.fingerprint}.arrays"}
-            cached = not kept.isdisjoint(before)
+            after = {file for file in _stored(folder / "automata") if file[0] == f"{tables.fingerprint}.arrays"}
+            cached = not after.isdisjoint(before)
             self._told(Compiled(declared.name, num_states(tables), time.perf_counter() - began, cached))
+        return tables
+
+    def _automaton(self, tables: AutomatonTables, following: bytes | None) -> TokenAutomaton:
+        if self._built is not None and self._built.has(tables):
+            return self._built.automaton(tables, following, cache_dir())
+        from smcdsl.automaton.automaton import TokenAutomaton
+
+        return TokenAutomaton(tables, following, cache_dir())
+
+    def _from_file(self, grammar: Grammar) -> AutomatonTables | None:
+        """The tables of the compiled program, if it is one and has them."""
+        if self._built is None:
+            return None
+        from smcdsl.compiler.assemble import fingerprint_of, refuse_special_tokens
+
+        tables = self._built.tables(fingerprint_of(grammar, self._vocabulary, self._state_limit), self._vocabulary)
+        if tables is not None:
+            refuse_special_tokens(grammar, self._vocabulary)
         return tables
 
 

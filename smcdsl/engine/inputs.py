@@ -10,14 +10,14 @@ import json
 import sqlite3
 import sys
 from collections.abc import Callable, Mapping, Sequence, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 from smcdsl.errors import Diagnostic, Label, Source, Span, UsageError
 from smcdsl.program.evaluation import InputFile
-from smcdsl.program.program import Input, Program
+from smcdsl.program.program import Input, Program, Test
 from smcdsl.program.types import Type
 
 SQLITE_MAGIC = b"SQLite format 3\0"
@@ -52,6 +52,15 @@ def command_line(command: str) -> Origin:
         missing=f"command line\n{command}",
         given=lambda name, text: f"-i {name}={text}",
         advice=lambda declared: f"add `-i {declared.name}={placeholder(declared.type)}`",
+    )
+
+
+def test_block(name: str) -> Origin:
+    """Values that a test gives."""
+    return Origin(
+        missing=f'test "{name}"',
+        given=lambda given, text: f"{given}: {text}",
+        advice=lambda declared: f"add the line `{declared.name}: {placeholder(declared.type)}`",
     )
 
 
@@ -97,6 +106,19 @@ def from_values(program: Program, values: Mapping[str, Any], origin: Origin = PY
     return read_inputs(program, {}, values, origin)
 
 
+def from_test(program: Program, test: Test) -> dict[str, Any]:
+    """The values that a test block gives, paths relative to the program's own folder; defaults for the others.
+
+    Raises:
+        UsageError: as `from_texts`.
+    """
+    inputs = tuple(
+        replace(known, required=False, default=test.inputs[known.name]) if known.name in test.inputs else known
+        for known in program.inputs
+    )
+    return read_inputs(replace(program, inputs=inputs), {}, {}, test_block(test.name))
+
+
 def read_inputs(
     program: Program, texts: Mapping[str, Sequence[str]], values: Mapping[str, Any], origin: Origin
 ) -> dict[str, Any]:
@@ -107,9 +129,11 @@ def read_inputs(
     """
     given = values.keys() | texts.keys()
     names = [known.name for known in program.inputs]
-    mistakes = [_unknown_input(program, name, origin) for name in sorted(given) if name not in names]
+    unknown = [name for name in sorted(given) if name not in names]
+    mistakes = [_unknown_input(program, name, origin) for name in unknown]
     found: dict[str, Any] = {}
-    missing = [known for known in program.inputs if known.required and known.name not in given]
+    meant = {close for name in unknown for close in _close(program, name)[:1]}
+    missing = [known for known in program.inputs if known.required and known.name not in given | meant]
     for declared in program.inputs:
         try:
             if declared.name in texts:
@@ -364,7 +388,7 @@ def _missing_inputs(program: Program, missing: list[Input], given: Set[str], ori
 
 def _unknown_input(program: Program, name: str, origin: Origin) -> Diagnostic:
     names = [declared.name for declared in program.inputs]
-    close = [known for known in names if _within_two(name, known)]
+    close = _close(program, name)
     note = f"inputs of {program.name}: {', '.join(names)}" if names else f"{program.name} has no inputs"
     return Diagnostic(
         "E0814",
@@ -373,6 +397,11 @@ def _unknown_input(program: Program, name: str, origin: Origin) -> Diagnostic:
         notes=(note,),
         help=f"did you mean `{close[0]}`?" if close else "",
     )
+
+
+def _close(program: Program, name: str) -> list[str]:
+    """Inputs that a wrong name may have meant."""
+    return [declared.name for declared in program.inputs if _within_two(name, declared.name)]
 
 
 def _within_two(left: str, right: str) -> bool:

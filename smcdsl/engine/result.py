@@ -2,36 +2,44 @@
 
 from __future__ import annotations
 
-import html
-import json
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from smcdsl.errors import Diagnostic, SmcdslError
 from smcdsl.program.evaluation import freeze
-from smcdsl.report.results import View, as_html, as_json, as_table, as_text, summary
+from smcdsl.report.files import write_whole
+from smcdsl.report.notebook import bars_text, table_html
+from smcdsl.report.results import View, as_json, as_table, as_text, summary
 
 if TYPE_CHECKING:
     from smcdsl.inference.events import Event
-    from smcdsl.inference.posterior import ParticleView
+    from smcdsl.inference.results.posterior import ParticleView, WeightedValue
     from smcdsl.report.outcome import Outcome
+    from smcdsl.report.trace.populations import Population
 
 
-class Distribution(Mapping[Any, float]):
+_Value = TypeVar("_Value")
+
+
+class Distribution(Mapping[_Value, float]):
     """Probabilities by value, the most probable first. Values may be records and lists; unknown ones have 0."""
 
-    def __init__(self, items: Sequence[tuple[Any, float]]) -> None:
+    def __init__(self, items: Sequence[tuple[_Value, float]]) -> None:
         self._items = tuple(items)
-        self._places = {freeze(value): probability for value, probability in self._items}
+        self._places: dict[Any, float] = {}
+        for value, probability in self._items:
+            key = freeze(value)
+            self._places[key] = self._places.get(key, 0.0) + probability
 
-    def __getitem__(self, value: Any) -> float:
+    def __getitem__(self, value: _Value) -> float:
         return self._places.get(freeze(value), 0.0)
 
     def __contains__(self, value: object) -> bool:
         return freeze(value) in self._places
 
-    def __iter__(self) -> Iterator[Any]:
+    def __iter__(self) -> Iterator[_Value]:
         return (value for value, _ in self._items)
 
     def __len__(self) -> int:
@@ -51,75 +59,58 @@ class Trace:
     def __init__(self, events: Sequence[Event]) -> None:
         self.events = tuple(events)
 
+    @classmethod
+    def load(cls, path: str | Path) -> Trace:
+        """Read what `save` wrote.
+
+        Raises:
+            UsageError: E0830, it is no trace; E0831, it is damaged.
+        """
+        from smcdsl.report.trace.file import read
+
+        return cls(read(path))
+
     def save(self, path: str | Path) -> None:
         """Write one JSON object a line. Nothing is left behind if that fails."""
-        write_whole(Path(path), "".join(json.dumps(event.as_json()) + "\n" for event in self.events))
+        from smcdsl.report.trace.file import as_stored
 
-    def _repr_html_(self) -> str:
-        return family_tree(self.events)
+        write_whole(Path(path), as_stored(self.events))
 
+    def page(self, path: str | Path) -> None:
+        """Write one self-contained HTML page, as `smcdsl trace --html` does."""
+        from smcdsl.report.trace.page import page_of
 
-def write_whole(path: Path, text: str) -> None:
-    """Replace a file by a text, or leave it as it is.
+        write_whole(Path(path), page_of(self._populations))
 
-    Raises:
-        OSError: it cannot be written.
-    """
-    import os
-    import tempfile
+    @cached_property
+    def _populations(self) -> list[Population]:
+        from smcdsl.report.trace.populations import populations
 
-    if path.exists() and not path.is_file():  # a device or a pipe has no neighbours to rename from
-        path.write_text(text, encoding="utf-8")
-        return
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8", newline="") as file:
-            file.write(text)
-        mode = path.stat().st_mode & 0o777 if path.exists() else 0o666 & ~_umask()
-        os.chmod(temporary, mode)
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+        return populations(self.events)
 
+    def __str__(self) -> str:
+        """As `smcdsl trace` draws it."""
+        from smcdsl.report.trace.text import overview
 
-def _umask() -> int:
-    import os
+        found = self._populations
+        return "\n".join(overview(found[0], len(found) - 1)) if found else repr(self)
 
-    current = os.umask(0)
-    os.umask(current)
-    return current
+    def __repr__(self) -> str:
+        found = self._populations
+        if not found:
+            return "<Trace of nothing: only runs by `run`, `arun` and `astream` are traced>"
+        deaths = sum(len(each.deaths) for each in found)
+        sites = sum(len(each.steps) for each in found)
+        size = found[0].size
+        return f"<Trace of {size} particle{'' if size == 1 else 's'}: sites {sites}, deaths {deaths}>"
 
+    def _repr_svg_(self) -> str | None:
+        from smcdsl.report.trace.svg import tree_svg
 
-def family_tree(events: Sequence[Event]) -> str:
-    """The particles' lines of descent as inline SVG: time goes right, one row a slot, deaths are crossed."""
-    column, row = 40, 14
-    rounds: list[tuple[int, ...]] = [
-        tuple(event.as_json()["ancestors"]) for event in events if event.name == "resampled"
-    ]
-    size = next((int(event.as_json()["num_particles"]) for event in events if event.name == "started"), 0)
-    width, height = column * (len(rounds) + 2), row * (size + 1)
-    lines = []
-    for step, ancestors in enumerate(rounds):
-        for slot, ancestor in enumerate(ancestors):
-            x, y, y_next = column * (step + 1), row * (ancestor + 1), row * (slot + 1)
-            lines.append(f'<path d="M{x - column / 2} {y} C{x} {y} {x} {y_next} {x + column / 2} {y_next}"/>')
-    last = column * len(rounds) + column / 2
-    lines += [f'<path d="M{last} {row * (slot + 1)} h{column / 2}"/>' for slot in range(size)]
-    passed, marks = 0, []
-    for event in events:
-        if event.name == "resampled":
-            passed += 1
-        elif event.name == "died":
-            facts = event.as_json()
-            title = html.escape(f"slot {facts['slot']}: {facts['cause']} {facts['place']}")
-            left, top = column * passed + column / 2 - 3, row * (facts["slot"] + 1) - 3
-            marks.append(f'<g><title>{title}</title><path d="M{left} {top} l6 6 m0 -6 l-6 6" stroke="#c00"/></g>')
-    body = "".join([*lines, *marks])
-    return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" '
-        f'fill="none" stroke="#567" stroke-width="1">{body}</svg>'
-    )
+        return tree_svg(self._populations[0]) if self._populations else None
+
+    def _repr_html_(self) -> str | None:
+        return self._repr_svg_()
 
 
 class Result:
@@ -138,9 +129,30 @@ class Result:
         return self.outcome.posterior.best
 
     @property
-    def posterior(self) -> Distribution:
-        """Probabilities by value."""
+    def posterior(self) -> Distribution[Any]:
+        """Probabilities by value; with `return ... by KEY` by the value that stands for its class."""
         return Distribution([(item.value, item.probability) for item in self.outcome.posterior.support])
+
+    @property
+    def support(self) -> tuple[WeightedValue, ...]:
+        """The values with all that is known of each: its class's `members` and `key`, its `factors`."""
+        return self.outcome.posterior.support
+
+    @property
+    def front(self) -> tuple[WeightedValue, ...]:
+        """The values that no other beats in all `score` lines; empty with fewer than two lines."""
+        return self.outcome.posterior.front
+
+    @property
+    def classes(self) -> int | None:
+        """How many meanings there are with `return ... by KEY`; None without a key."""
+        posterior = self.outcome.posterior
+        return None if posterior.keys is None else len(posterior.support)
+
+    @property
+    def semantic_entropy(self) -> float | None:
+        """Entropy of the meanings in nats; None without a key or survivors."""
+        return self.outcome.posterior.semantic_entropy
 
     def samples(self, number: int, seed: int | None = None) -> list[Any]:
         """Values drawn by weight, with replacement."""
@@ -157,6 +169,16 @@ class Result:
     def log_z(self) -> float | None:
         """Log of the estimated total mass; None for methods that do not estimate it."""
         return self.outcome.posterior.log_z
+
+    @property
+    def log_z_error(self) -> float | None:
+        """The standard error of `log_z` by the run's own account; see `is_reliable`."""
+        return self.outcome.posterior.log_z_error
+
+    @property
+    def is_reliable(self) -> bool:
+        """Whether `log_z_error` rests on enough lines of descent, or on islands, to mean something."""
+        return self.outcome.posterior.is_reliable
 
     @property
     def ess(self) -> float:
@@ -213,5 +235,12 @@ class Result:
     def __repr__(self) -> str:
         return f"<Result of {self.outcome.program}: {summary(self.outcome)}; best {self.best!r}>"
 
+    def __str__(self) -> str:
+        """The posterior with bars."""
+        return bars_text(self.outcome)
+
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
+        printer.text(repr(self) if cycle else str(self))
+
     def _repr_html_(self) -> str:
-        return as_html(self.outcome)
+        return table_html(self.outcome)

@@ -207,6 +207,7 @@ def test_lcd_gives_one_sample_and_says_so(run_letters):
         (["--temperature", "-1"], "a number above 0"),
         (["--infer", "magic"], "no inference profile `magic`"),
         (["--backend", "vllm"], "one of auto, hf, toy"),
+        (["--lookahead", "maybe"], "one of off, learned, fixed, guides"),
         (["-i", "least"], "NAME=VALUE"),
         (["--runs", "2", "--batch", "x"], "do not go together"),
     ],
@@ -218,8 +219,44 @@ def test_bad_settings(run_letters, flags, said):
     assert made.out == ""
 
 
-def test_temperature_changes_the_target_with_a_note(run_letters):
-    made = run_letters("--temperature", "0.5")
+def test_runs_learn_a_lookahead_for_later_ones(run_letters, monkeypatch, tmp_path):
+    monkeypatch.setenv("SMCDSL_CACHE_DIR", str(tmp_path / "cache"))
+    path = Path("letters.smc")
+    # What begins with b has to go on with what the model seldom writes.
+    path.write_text(path.read_text().replace("/[ab]{1,3}/", "/a|bbba/"))
+    learning = [run_letters("--lookahead", "learned", "--particles", "64", "--seed", str(seed)) for seed in range(4)]
+    assert "lookahead" not in learning[0].json(), "nothing is known yet"
+    fixed = [run_letters("--lookahead", "fixed").json() for _ in range(2)]
+    assert fixed[0]["lookahead"] == fixed[1]["lookahead"] != learning[3].json()["lookahead"]
+    assert fixed[0]["posterior"] == fixed[1]["posterior"]
+    assert 0 < fixed[0]["lookahead"][0]["power"] <= 1
+    assert "lookahead" not in run_letters().json()
+
+
+def test_a_lookahead_is_a_setting_of_the_program_as_well(run_letters):
+    path = Path("letters.smc")
+    path.write_text(path.read_text().replace("  particles: 8\n", "  particles: 8\n  lookahead: fixed\n"))
+    shown = run_letters("--show-config").json()["lookahead"]
+    assert shown == {"value": "fixed", "source": "infer smc (letters.smc:19)"}
+    path.write_text(path.read_text().replace("lookahead: fixed", "lookahead: perhaps"))
+    refused = run_letters()
+    assert refused.code == 1
+    assert "off, learned, fixed or guides" in refused.err
+
+
+def test_guides_at_token_may_propose(run_letters):
+    path = Path("letters.smc")
+    path.write_text(path.read_text().replace("  particles: 8\n", "  particles: 8\n  lookahead: guides\n"))
+    refused = run_letters()
+    assert refused.code == 2
+    assert "no guide is judged after every token" in refused.err
+    path.write_text(path.read_text().replace("\n}\n\nreturn", "\n  guide 1 + chars(x) at token\n}\n\nreturn"))
+    assert run_letters().json()["proposal"].startswith("mask: tilted by `guide 1 + chars(x) at x.token`")
+
+
+@pytest.mark.parametrize("name", ["temperature", "power"])
+def test_what_changes_the_target_says_so(run_letters, name):
+    made = run_letters(f"--{name}", "0.5")
     assert "changes the target" in made.err
     assert made.json()["log_z"] != run_letters().json()["log_z"]
 

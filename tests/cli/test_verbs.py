@@ -42,8 +42,22 @@ def test_help_has_the_sections_of_the_reference(smcdsl):
     assert made.code == 0
     for text in ("Usage: smcdsl <command> [options]", "Write\n", "Run\n", "Machine\n", "Options\n"):
         assert text in made.out
-    for later in ("serve", "lsp", "build", "explain"):
-        assert f"\n  {later} " not in made.out
+    for verb in (
+        "new",
+        "check",
+        "fmt",
+        "explain",
+        "show",
+        "grammar",
+        "run",
+        "test",
+        "serve",
+        "models",
+        "cache",
+        "doctor",
+        "lsp",
+    ):
+        assert f"\n  {verb} " in made.out
 
 
 def test_help_for_a_verb(smcdsl):
@@ -171,6 +185,28 @@ def test_show_grammar(smcdsl):
 def test_show_plan_and_tree(smcdsl):
     assert "write x" in smcdsl("show", "letters.smc", "--plan").out
     assert "Generate" in smcdsl("show", "letters.smc", "--ast").out
+
+
+def test_show_plan_says_how_tokens_are_proposed_and_why(smcdsl):
+    Path("judges.py").write_text(
+        "from smcdsl import potential\n\n\n"
+        '@potential(prefix="any", cost="2ms")\ndef short(x: str) -> bool:\n    return len(x) < 3\n'
+    )
+    Path("checked.smc").write_text(
+        'smc 1\nimport potential "judges.py" as judges\ngenerate {\n  text "[[x: /[ab]{1,3}/]]\\n"\n'
+        "  require judges.short(x) at token\n}\ninfer is { proposal: mask }\n"
+        "infer smc quick { particles: 4 }\n"
+        "infer smc drafted { draft: suffix, gamma: auto }\n"
+        'infer smc lenient { draft: "toy:m.json", gamma: 2, lenience: 0.7 }\n'
+        "infer smc learning { draft: self, lookahead: learned }\n"
+    )
+    shown = smcdsl("show", "checked.smc", "--plan").out
+    assert "infer smc quick: proposal awrs: `require judges.short" in shown
+    assert "infer smc drafted: proposal mask: drafted tokens are verified under the mask" in shown
+    assert "infer smc drafted: draft suffix: text that the grammar forces, then what followed" in shown
+    assert "; as many tokens at a time as pay, accepted exactly" in shown
+    assert "then the model toy:m.json; 2 tokens at a time, lenience 0.7, corrected in the weight" in shown
+    assert "infer smc learning: draft self: not used" in shown
 
 
 def test_models_lists_aliases(smcdsl):

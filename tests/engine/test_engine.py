@@ -134,7 +134,7 @@ def test_settings_know_where_they_come_from(program):
 def test_a_failed_write_leaves_the_old_file(tmp_path, monkeypatch):
     import os
 
-    from smcdsl.engine.result import write_whole
+    from smcdsl.report.files import write_whole
 
     path = tmp_path / "f"
     path.write_text("old")

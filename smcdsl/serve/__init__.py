@@ -1,0 +1,1 @@
+"""Programs served over HTTP, as OpenAI's chat completions are asked for."""
