@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import smcdsl
 from benchmarks.tasks.methods import Method
@@ -65,7 +66,9 @@ def _cell(
 ) -> Iterator[Record]:
     """Some replicates of one method on one row."""
     program = _program(program_file(task, method.program))
-    flags = {"particles": options.particles, "ess": options.ess, "max_tokens": task.max_tokens, **method.flags}
+    flags: dict[str, Any] = {"particles": options.particles, "max_tokens": task.max_tokens, **method.flags}
+    if method.flags["infer"] == "smc":
+        flags["ess"] = options.ess
     declared = {known.name for known in program.program.inputs}
     values = program.values({name: value for name, value in row.inputs.items() if name in declared})
     grades = cache(lambda answer: task.grade(row, answer))

@@ -1,0 +1,1 @@
+"""What inference costs, and how good it is; `python -m benchmarks.inference` lists it."""
