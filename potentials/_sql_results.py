@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from hashlib import blake2b
 from typing import Any
 
 from smcdsl.potentials._sql_outcomes import Outcome
@@ -22,6 +23,20 @@ def same_rows(found: Outcome, wanted: Outcome, *, ordered: bool) -> bool:
         return False
     rows, wanted_rows = ([tuple(map(_comparable, row)) for row in outcome.rows] for outcome in (found, wanted))
     return rows == wanted_rows if ordered else Counter(rows) == Counter(wanted_rows)
+
+
+def rows_key(found: Outcome, *, ordered: bool) -> str:
+    """A text that outcomes share exactly if `same_rows` holds for them: `4 rows, 1a2b...`."""
+    rows = [repr([_spelled(_comparable(value)) for value in row]) for row in found.rows]
+    digest = blake2b("\n".join(rows if ordered else sorted(rows)).encode("utf-8", "surrogatepass"), digest_size=16)
+    return f"{len(rows)} row{'' if len(rows) == 1 else 's'}, {digest.hexdigest()}"
+
+
+def _spelled(value: Any) -> str:
+    """Equal values alike: 1 and 1.0 are equal."""
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    return f"{type(value).__name__} {value!r}"
 
 
 def is_ordered(query: str) -> bool:

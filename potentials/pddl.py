@@ -15,6 +15,7 @@
 | `plan_valid` | every action is possible and the goal holds at the end | at `action`: the actions are possible |
 | `plan_likelihood` | how far the actions seen are on a shortest way to the goal | |
 | `equivalent` | two problems or goals differ in names only | |
+| `plan_key`, `goal_key` | what a plan or a goal says however it is written, for `return posterior g by ...` | |
 
 Read is PDDL 1.2: STRIPS, types, constants, equality, and all conditions and effects of `:adl`. Other requirements are
 refused by name, as is a domain or problem with a mistake in it (E0802). Names have no case. A goal or plan that is no
@@ -192,6 +193,34 @@ def equivalent(p: str, q: str, domain: Any, problem: Any = None, separately: boo
     if separately:
         return all(isomorphic(found.without(part), wanted.without(part)) for part in ("init", "goal"))
     return isomorphic(found, wanted)
+
+
+def plan_key(plan: str) -> str | None:
+    """The plan's steps in one spelling: case, spaces and comments do not count. None for what is no plan."""
+    from smcdsl.potentials._pddl_reader import PddlMistake
+    from smcdsl.potentials._pddl_steps import read_steps
+
+    try:
+        return " ".join(map(str, read_steps(plan, complete=True)))
+    except PddlMistake:
+        return None
+
+
+def goal_key(g: str, domain: Any, problem: Any) -> str | None:
+    """The goal's conjuncts, each once and sorted: their order and nesting, case, spaces and comments do not count.
+
+    None for what is no goal of the domain. What follows from conjuncts is not added; see `equivalent`.
+    """
+    from smcdsl.potentials._pddl_formula import conjuncts, read_formula
+    from smcdsl.potentials._pddl_reader import MOST_CHARACTERS, PddlMistake, read_one
+    from smcdsl.potentials._pddl_steps import spell
+
+    world = _world(domain, problem)
+    try:
+        goal = read_formula(world.task.domain, world.problem.objects, read_one(g, "a goal", MOST_CHARACTERS))
+    except PddlMistake:
+        return None
+    return " ".join(sorted({spell(part, {}) for part in conjuncts(goal)}))
 
 
 class _World:

@@ -19,6 +19,7 @@
 | `row_recall` | how many of the example rows it returns | |
 | `cost_guard` | 1 up to a number of instructions, then less | |
 | `same_result` | returns the rows of another query | |
+| `result_key` | what it returns, for `return posterior q by sql.result_key(q, db)` | |
 | `grouped` | shows no column that its GROUP BY leaves open | |
 | `known_column`, `known_table` | the name is the schema's or declared in `q` | it is, or may still be declared |
 
@@ -210,6 +211,23 @@ def same_result(q: str, gold: str, db: Sqlite, dialect: str = "sqlite") -> bool:
         raise ValueError(f"the query to compare with does not run: {wanted.error}")
     found = outcome(q, db, dialect, keep_rows=True)
     return found.error is None and same_rows(found, wanted, ordered=is_ordered(gold))
+
+
+@potential(prefix="none", cost="1ms")
+def result_key(q: str, db: Sqlite, dialect: str = "sqlite", ordered: bool = False) -> str | None:
+    """A text that two queries share if they return the same rows as often: how many, and a hash of them.
+
+    Columns count by position, floats to ten digits, as in `same_result`. None for a query that fails: queries
+    that fail have nothing in common, so that no number of them outvotes one that runs.
+
+    Args:
+        ordered: whether the order counts in which the engine returned the rows.
+    """
+    from smcdsl.potentials._sql_judging import outcome
+    from smcdsl.potentials._sql_results import rows_key
+
+    found = outcome(q, db, dialect, keep_rows=True)
+    return None if found.error is not None else rows_key(found, ordered=ordered)
 
 
 @potential(prefix="none", cost="5ms")

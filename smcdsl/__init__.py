@@ -19,14 +19,18 @@ from smcdsl.errors import (
 
 if TYPE_CHECKING:
     from smcdsl.engine import CompiledProgram, compile, load, model
-    from smcdsl.engine.result import Result
-    from smcdsl.protocols import potential
+    from smcdsl.engine.result import Distribution, Result
+    from smcdsl.protocols import LogWeight, Sqlite, Weight, potential
 
 __version__ = "0.1.0"
 
 _LATER = {
     "CompiledProgram": "smcdsl.engine",
+    "LogWeight": "smcdsl.protocols",
+    "Distribution": "smcdsl.engine.result",
     "Result": "smcdsl.engine.result",
+    "Sqlite": "smcdsl.protocols",
+    "Weight": "smcdsl.protocols",
     "compile": "smcdsl.engine",
     "load": "smcdsl.engine",
     "model": "smcdsl.engine",
@@ -38,12 +42,16 @@ __all__ = [
     "BudgetExceeded",
     "CompileError",
     "CompiledProgram",
+    "Distribution",
+    "LogWeight",
     "ModelError",
     "NoSurvivors",
     "PotentialError",
     "Result",
     "SmcdslError",
+    "Sqlite",
     "UsageError",
+    "Weight",
     "__version__",
     "compile",
     "load",

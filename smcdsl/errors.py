@@ -17,6 +17,10 @@ from typing import Any, Literal
 Severity = Literal["error", "warning"]
 
 
+RUN_WARNINGS = frozenset({"R0902", "R0911", "R0912", "R0913"})
+"""What is said of runs that went through."""
+
+
 def shown_path(path: Path) -> str:
     """A path as someone in the current folder would write it."""
     try:
@@ -104,8 +108,8 @@ class Diagnostic:
 
     @property
     def severity(self) -> Severity:
-        """Warnings have codes that begin with W, or are R0902 (a run that went through)."""
-        return "warning" if self.code.startswith("W") or self.code == "R0902" else "error"
+        """Warnings have codes that begin with W, or are of a run that went through."""
+        return "warning" if self.code.startswith("W") or self.code in RUN_WARNINGS else "error"
 
     @property
     def primary(self) -> Span | None:

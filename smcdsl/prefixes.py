@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 ROOT = 0
+_FACTOR, _WORD = 0x9E3779B97F4A7C15, 2**64 - 1
 
 
 class Prefixes:
@@ -22,6 +23,8 @@ class Prefixes:
         self.parents = np.full(1024, -1, dtype=np.int64)
         self.tokens = np.full(1024, -1, dtype=np.int64)
         self.lengths = np.zeros(1024, dtype=np.int64)
+        self.histories = np.zeros(1024, dtype=np.uint64)
+        """A hash of all tokens of each prefix: the same in every run."""
         self._count = 1
         self._children: dict[int, int] = {}
 
@@ -37,9 +40,7 @@ class Prefixes:
     def extend_each(self, prefixes: NDArray[np.int64], tokens: NDArray[np.int64]) -> NDArray[np.int64]:
         """(N,) prefixes, each followed by its one token."""
         keys = (prefixes << 32) | tokens
-        distinct, inverse = np.unique(keys, return_inverse=True)
-        children = [self._child(key >> 32, key & 0xFFFFFFFF) for key in distinct.tolist()]
-        return np.asarray(children, dtype=np.int64)[inverse]
+        return np.array([self._child(key >> 32, key & 0xFFFFFFFF) for key in keys.tolist()], dtype=np.int64)
 
     def sequence(self, prefix: int, since: int = ROOT) -> list[int]:
         """Its tokens, those after its ancestor `since` only."""
@@ -60,11 +61,19 @@ class Prefixes:
                 self._grow()
             self.parents[child], self.tokens[child] = prefix, token
             self.lengths[child] = self.lengths[prefix] + 1
+            self.histories[child] = _mixed(int(self.histories[prefix]), token)
             self._children[key] = child
             self._count += 1
         return child
 
     def _grow(self) -> None:
-        for name in ("parents", "tokens", "lengths"):
+        for name in ("parents", "tokens", "lengths", "histories"):
             array = getattr(self, name)
             setattr(self, name, np.concatenate([array, np.zeros_like(array)]))
+
+
+def _mixed(history: int, token: int) -> int:
+    """The hash of a history and one more token."""
+    mixed = (history + token + 1) * _FACTOR & _WORD
+    mixed ^= mixed >> 29
+    return mixed * 0xBF58476D1CE4E5B9 & _WORD

@@ -35,6 +35,11 @@ class Vocabulary:
         return b"".join(self.token_bytes[token] for token in tokens)
 
     @cached_property
+    def newlines(self) -> bytes:
+        """(V,) 1 for a token that holds a newline; kept, as a run may be shorter than finding it out."""
+        return bytes(b"\n" in token for token in self.token_bytes)
+
+    @cached_property
     def fingerprint(self) -> str:
         """A hash of everything above but the names; keys of caches and compiled files."""
         digest = hashlib.blake2b(digest_size=16)

@@ -18,6 +18,9 @@ for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--update-golden", action="store_true", help="accept what is printed now as expected")
+    parser.addoption("--battery-seed", type=int, help="the first seed of the battery's grid; a fresh one by default")
+    parser.addoption("--battery-keep", help="a file for what is known of a grid, to go on with it later")
+    parser.addoption("--battery-runs", type=int, default=1000, help="runs of most cells of the battery's grid")
 
 
 @pytest.fixture

@@ -8,6 +8,10 @@ from typing import Any
 
 import numpy as np
 
+from smcdsl.inference.gate import CONCLUSIVE, effective_count, hall_p_value
+
+__all__ = ["assert_frequencies", "binomial_tail", "chi_square_p", "hall_p_value", "is_conclusive"]
+
 
 def binomial_tail(successes: int, trials: int, probability: float) -> float:
     """The smaller of P(X <= successes) and P(X >= successes), exactly, for X binomial."""
@@ -32,23 +36,26 @@ def assert_frequencies(counts: Mapping[Any, int], probabilities: Mapping[Any, fl
         assert tail >= alpha / (2 * len(probabilities)), f"{outcome!r}: {counts.get(outcome, 0)} of {trials}"
 
 
-def hall_p_value(values: Sequence[float], mean: float) -> float:
-    """Two-sided p-value of the mean of skewed values, by Hall's transformation of the studentised mean.
-
-    Source: P. Hall, "On the removal of skewness by transformation" (1992).
-    """
-    array = np.asarray(values, dtype=np.float64)
-    size, spread = len(array), float(array.std())
-    if spread == 0:
-        return 1.0 if math.isclose(array[0], mean, rel_tol=1e-9) else 0.0
-    skewness = float(((array - array.mean()) ** 3).mean() / spread**3)
-    shift = (array.mean() - mean) / spread
-    inner = shift + skewness * shift**2 / 3 + skewness**2 * shift**3 / 27 + skewness / (6 * size)
-    return math.erfc(abs(inner) * math.sqrt(size / 2))
-
-
 def is_conclusive(values: Sequence[float]) -> bool:
-    """Whether a mean is carried by at least 40 values' worth of runs, so that testing it says anything."""
-    array = np.asarray(values, dtype=np.float64)
-    square = float((array**2).sum())
-    return square > 0 and float(array.sum()) ** 2 / square >= 40
+    """Whether a mean is carried by enough values' worth of runs, so that testing it says anything."""
+    return effective_count(values) >= CONCLUSIVE
+
+
+def chi_square_p(counts: Mapping[Any, int], law: Mapping[Any, float], fewest: float = 5.0) -> float:
+    """Pearson's test of counts against a law; outcomes expected less than `fewest` times are one together.
+
+    By Wilson and Hilferty's cube root. An outcome that the law does not have gives 0.
+    """
+    number = sum(counts.values())
+    if any(law.get(outcome, 0.0) == 0 for outcome, count in counts.items() if count):
+        return 0.0
+    expected = {outcome: number * chance for outcome, chance in law.items()}
+    often = [outcome for outcome, mean in expected.items() if mean >= fewest]
+    pairs = [(counts.get(outcome, 0), expected[outcome]) for outcome in often]
+    rest = number - sum(count for count, _ in pairs), number - math.fsum(mean for _, mean in pairs)
+    if rest[1] >= fewest:
+        pairs.append(rest)
+    freedom = len(pairs) - 1
+    statistic = math.fsum((count - mean) ** 2 / mean for count, mean in pairs)
+    spread = 2 / (9 * freedom)
+    return math.erfc(((statistic / freedom) ** (1 / 3) - 1 + spread) / math.sqrt(2 * spread)) / 2

@@ -17,6 +17,13 @@ ROOT = Path(__file__).parents[1]
 NEEDED = (
     "py.typed",
     "language/smc.lark",
+    "report/trace/page.html",
+    "report/trace/page.css",
+    "report/trace/page.js",
+    "report/trace/trace.css",
+    "editor/vscode/package.json",
+    "editor/vscode/extension.js",
+    "editor/vscode/syntaxes/smc.tmLanguage.json",
     "models/aliases.toml",
     "models/embedded/model.safetensors",
     "models/embedded/tokenizer.json",
@@ -78,4 +85,8 @@ def test_a_wheel_carries_everything(tmp_path, monkeypatch):
     assert {name.split("/")[0].split("-")[0] for name in names} == {"smcdsl"}
     assert {f"smcdsl/{name}" for name in NEEDED} <= names
     assert {"smcdsl/grammars/sql.lark", "smcdsl/grammars/__init__.py", "smcdsl/potentials/sql.py"} <= names
+    pages = {
+        path.relative_to(ROOT).as_posix() for kind in ("errors", "methods") for path in (ROOT / "docs" / kind).iterdir()
+    }
+    assert {f"smcdsl/{page}" for page in pages} <= names
     assert not any("__pycache__" in name or name.startswith(("tests", "examples")) for name in names)

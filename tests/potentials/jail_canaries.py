@@ -99,8 +99,8 @@ class Canaries:
         return {
             "folder": sorted(os.listdir(self._folder)),
             "secret": file,
-            "shared memory files": sorted(os.listdir("/dev/shm")) if os.path.isdir("/dev/shm") else [],
-            "victim": status.read_text().rpartition(")")[2].split()[0].replace("R", "S") if alive else "ended",
+            "shared memory files": _attackers_files(Path("/dev/shm")),
+            "victim": _condition(status.read_text()) if alive else "ended",
             "victim's limits": alive and resource.prlimit(victim, resource.RLIMIT_NOFILE),
             "victim's priority": alive and os.getpriority(os.PRIO_PROCESS, victim),
             "victim's affinity": alive and sorted(os.sched_getaffinity(victim)),
@@ -114,6 +114,17 @@ class Canaries:
     def close(self) -> None:
         """Remove them."""
         self._stack.close()
+
+
+def _condition(status: str) -> str:
+    """What signals make of a process, by its line of /proc; if it computes, sleeps or waits for a disk is chance."""
+    letter = status.rpartition(")")[2].split()[0]
+    return {"T": "stopped", "t": "traced", "Z": "ended", "X": "ended"}.get(letter, "goes on")
+
+
+def _attackers_files(folder: Path) -> list[str]:
+    """Those named as the attacks name theirs: other programs use the folder too."""
+    return sorted(path.name for path in folder.glob("*smcdsl*")) if folder.is_dir() else []
 
 
 def _visited(listener: socket.socket) -> bool:

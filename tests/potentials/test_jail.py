@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,6 +19,7 @@ from smcdsl.potentials._jail_probes import CONTROLS, PROBES, self_test
 from smcdsl.potentials._jail_report import Limits, Program, Report
 
 from tests.potentials.jail_attacks import ATTACKS
+from tests.potentials.jail_canaries import Canaries
 from tests.potentials.jail_sweep import OpenJail, sweep
 
 ROOT = Path(__file__).parents[2]
@@ -65,6 +67,27 @@ def test_attacks_on_time_and_memory_end_at_the_limits(jail):
     chosen = ("loop that ignores every signal", "stop itself", "memory", "forks", "segmentation fault", "large result")
     made = sweep(jail, [attack for attack in ATTACKS if attack.name in chosen])
     assert (made["escapes"], made["controls"]) == ([], [])
+
+
+def test_the_canaries_see_what_signals_do_to_the_victim():
+    canaries = Canaries()
+    try:
+        assert canaries.traces() == []
+        victim = int(canaries.places()["victim"])
+        for number, found in ((signal.SIGSTOP, "stopped"), (signal.SIGCONT, "goes on"), (signal.SIGKILL, "ended")):
+            os.kill(victim, number)
+            assert any(f"became {found}" in trace for trace in _traces_in_time(canaries))
+    finally:
+        canaries.close()
+
+
+def _traces_in_time(canaries: Canaries) -> list[str]:
+    """Signals arrive when the kernel finds time: up to ten seconds."""
+    for _ in range(1000):
+        if traces := canaries.traces():
+            return traces
+        time.sleep(0.01)
+    return []
 
 
 def test_the_canaries_see_attacks_that_get_out(no_bubblewrap):

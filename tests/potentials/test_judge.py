@@ -122,8 +122,8 @@ def test_the_common_part_of_prompts_is_computed_once(chatting, monkeypatch):
 
     monkeypatch.setattr(model, "forward", counted)
     judge.yes(chatting, question, texts)
-    # Both from where they part, the shorter one padded to the longer.
-    assert sum(fed) == 2 * (max(map(len, prompts)) - shared)
+    # Both from where they part.
+    assert sum(fed) == sum(len(prompt) - shared for prompt in prompts)
 
 
 def test_more_texts_than_are_computed_at_once(chatting):

@@ -215,3 +215,16 @@ def test_colours_alone_do_not_decide():
     assert not isomorphic(ring, pair)
     turned = Structure(objects, frozenset(("edge", (b, a)) for a, b in hexagon))
     assert isomorphic(ring, turned)
+
+
+def test_goals_and_plans_have_one_key_however_they_are_written():
+    problem = blocks("a b", "c")
+    key = pddl.goal_key("(and (on a b) (and (clear c)) (clear c))", BLOCKS, problem)
+    assert key == "(clear c) (on a b)"
+    assert pddl.goal_key(";x\n(AND (clear  c)(ON a b))", BLOCKS, problem) == key
+    assert pddl.goal_key("(on a b)", BLOCKS, problem) != key
+    assert pddl.goal_key("(on a", BLOCKS, problem) is None
+    assert pddl.goal_key("(above a b)", BLOCKS, problem) is None
+    assert pddl.plan_key("(PickUp a)\n( stack a  b ) ; done") == "(pickup a) (stack a b)"
+    assert pddl.plan_key("(stack a b) (pickup a)") != pddl.plan_key("(pickup a) (stack a b)")
+    assert pddl.plan_key("(pickup a") is None

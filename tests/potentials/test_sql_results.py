@@ -80,3 +80,44 @@ def test_a_cross_join_weighs_what_it_costs(concerts):
 def test_costs_are_the_same_each_time(concerts):
     again = CROSS.replace("count(*)", "COUNT(*)")
     assert outcome(CROSS, concerts).instructions == outcome(again, concerts).instructions
+
+
+@pytest.mark.parametrize(
+    ("left", "right"),
+    [
+        ("SELECT name FROM singer", "SELECT name FROM singer ORDER BY age"),
+        ("SELECT 1", "SELECT 1.0"),
+        ("SELECT 0.1 + 0.2", "SELECT 0.3"),
+        ("SELECT 0.0", "SELECT -0.0"),
+        ("SELECT name FROM singer WHERE age > 99", "SELECT id, age FROM singer WHERE age > 99"),
+        ("SELECT NULL", "SELECT age FROM singer WHERE name = 'Cy'"),
+    ],
+)
+def test_queries_of_equal_rows_have_one_key(concerts, left, right):
+    assert sql.result_key(left, concerts) == sql.result_key(right, concerts)
+
+
+DIFFERENT = [
+    "SELECT name FROM singer", "SELECT name FROM singer WHERE age > 35", "SELECT country FROM singer",
+    "SELECT DISTINCT country FROM singer", "SELECT 1", "SELECT '1'", "SELECT x'31'", "SELECT 1.5", "SELECT NULL",
+    "SELECT 'NULL'", "SELECT 1, 2", "SELECT 2, 1", "SELECT 12", "SELECT 'a' UNION SELECT 'b'", "SELECT 'a', 'b'",
+]  # fmt: skip
+
+
+def test_keys_are_equal_exactly_where_results_are_the_same(concerts):
+    keys = [sql.result_key(query, concerts) for query in DIFFERENT]
+    assert None not in keys
+    for query, key in zip(DIFFERENT, keys):
+        same = [other for other in DIFFERENT if sql.same_result(other, query, concerts)]
+        assert same == [other for other, its_key in zip(DIFFERENT, keys) if its_key == key] == [query]
+
+
+def test_the_order_of_rows_counts_where_it_is_asked_for(concerts):
+    up, down = "SELECT name FROM singer ORDER BY name", "SELECT name FROM singer ORDER BY name DESC"
+    assert sql.result_key(up, concerts) == sql.result_key(down, concerts)
+    assert sql.result_key(up, concerts, ordered=True) != sql.result_key(down, concerts, ordered=True)
+
+
+@pytest.mark.parametrize("query", ["SELECT nam FROM singer", "DROP TABLE singer", "SELECT", ""])
+def test_a_query_that_fails_has_no_key(concerts, query):
+    assert sql.result_key(query, concerts) is None
