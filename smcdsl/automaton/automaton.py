@@ -22,7 +22,7 @@ from smcdsl.automaton.applying import Allowed, gather
 from smcdsl.automaton.closing import Closing
 from smcdsl.automaton.completion import Completion
 from smcdsl.automaton.forcing import Forcing
-from smcdsl.automaton.layout import STATES
+from smcdsl.automaton.layout import PLACES, STATES
 from smcdsl.automaton.limits import TokenLimit
 from smcdsl.automaton.machine import Held, Machine
 from smcdsl.automaton.mistakes import cannot_spell
@@ -248,14 +248,17 @@ class TokenAutomaton:
         return 0 if tails or not config or self._is_finished(state) else self._closing.tokens_left(config)
 
     def _guess_after(self, place: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        tokens = self._machine.tokens_of(place)
-        after = self._machine.read_all(place, 0, tokens) + 1  # 0 for none
-        is_reached = np.zeros(int(after.max(initial=0)) + 1, dtype=np.bool_)
-        is_reached[after] = True
-        guesses = np.zeros(len(is_reached), dtype=np.int64)
-        for state in np.flatnonzero(is_reached[1:]).tolist():
-            guesses[state + 1] = self._guess(state)
-        return tokens, guesses[after]
+        assert self._closing is not None
+        pools, tokens = self._machine.pools, self._machine.tokens_of(place)
+        states = self._machine.read_all(place, 0, tokens)
+        places = pools.column(STATES, layout.FIRST)[states]
+        configs, tails = pools.column(PLACES, layout.FIRST)[places], pools.column(PLACES, layout.SECOND)[places]
+        done: NDArray[np.int32] = pools.get(layout.STATE_DONE)
+        # 0 is no config; nor is there one to ask about where the text has ended.
+        configs = np.where((states < 0) | (tails != 0) | (done[states] != 0), 0, configs)
+        distinct, which = np.unique(configs, return_inverse=True)
+        guesses = [self._closing.tokens_left(config) if config else 0 for config in distinct.tolist()]
+        return tokens, np.array(guesses, dtype=np.int64)[which]
 
     def _set_limits(self) -> None:
         table, limit = self._machine.pools.table, self._limit

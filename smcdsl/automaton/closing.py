@@ -37,6 +37,7 @@ class Closing:
         self._lexer, self._parser, self._stacks = tables.lexer, tables.parser, recognizer.stacks
         self._reached: dict[int, NDArray[np.int64]] = {}
         self._lexemes: dict[tuple[int, int], int] = {}
+        self._numbers: dict[int, int] = {}
         self._known: dict[int, int] = {}
         self._known_between: dict[tuple[int, int], int] = {}
         self._spaced: dict[int, NDArray[np.int64]] = {}
@@ -52,17 +53,23 @@ class Closing:
         """About how many tokens from a config of the machine to where its text may end."""
         known = self._known.get(config)
         if known is None:
-            found = [self._from(q, node) for q, node, _, _ in self._machine.hypotheses(config)]
+            found = [self._from(q, self._stack(node)) for q, node, _, _ in self._machine.hypotheses(config)]
             known = self._known[config] = min(found, default=0)
         return known
 
-    def _from(self, state: int, node: int) -> int:
+    def _stack(self, node: int) -> int:
+        """The number among the stacks for searches of a node of the machine."""
+        known = self._numbers.get(node)
+        if known is None:
+            known = self._numbers[node] = self._stacks.of_stacks(self._machine.whole_stacks(node))
+        return known
+
+    def _from(self, state: int, stack: int) -> int:
         stacks, plain = self._stacks, self._recognizer.plain_lexer
-        stack = stacks.of_stacks(self._machine.whole_stacks(node))
         if plain.is_start[state]:
             return self._between(state, stack)
         alive = plain.alive(state)
-        least = self._through(state, stack, alive & stacks.acceptable(stack) & ~plain.ignored)
+        least = self._through(state, stack, alive & ~plain.ignored)
         if alive & plain.ignored:
             least = min(least, self._between(stacks.start(stack, plain.mode[state]), stack))
         return least
@@ -72,7 +79,7 @@ class Closing:
         known = self._known_between.get((start, stack))
         if known is None:
             known = self._ends.to_end(stack)
-            for terminal in bits(self._words & self._stacks.acceptable(stack)) if known > 1 else ():
+            for terminal in bits(self._words & self._stacks.possible(stack)) if known > 1 else ():
                 after = self._stacks.shift(stack, terminal)
                 own = self.tokens_to_lexeme(start, terminal)
                 if after and own < known and own + self._ends.to_end(after[0]) < known:
@@ -94,7 +101,7 @@ class Closing:
     def _through(self, state: int, stack: int, terminals: int) -> int:
         """The fewest tokens to an end whose next lexeme, begun or not, is one of some terminals."""
         least = FAR
-        for terminal in bits(terminals):
+        for terminal in bits(terminals & self._stacks.possible(stack)):
             own = self.tokens_to_lexeme(state, terminal)
             if own >= least:
                 continue

@@ -45,14 +45,24 @@ class ShortestEnds:
         wholes = np.flatnonzero((parser.goto[0] >= 0) & (parser.shift[parser.goto[0], self._end] >= 0))
         self._whole = min((self._shortest[n] for n in wholes.tolist()), default=FAR)
         self._known: dict[int, int] = {}
-        self._sorted: dict[int, list[tuple[int, int, int]]] = {}
+        self._wanted = BOTTOM
+        self._by_pair: dict[tuple[int, int], tuple[int, list[tuple[int, int, int]]]] = {}
+        self._goto: list[list[int]] = parser.goto.tolist()
 
     def to_end(self, node: int) -> int:
         """At least so much (bytes, if nothing else) from between lexemes, with this stack, to a possible end."""
         known = self._known.get(node)
-        if known is None:
-            known = self._known[node] = self._search(node)
-        return known
+        if known is not None:
+            return known
+        # A stack's answer needs those of shorter ones, which may be many: no recursion.
+        agenda = [node]
+        while agenda:
+            found = self._least(agenda[-1])
+            if found is None:
+                agenda.append(self._wanted)
+            else:
+                self._known[agenda.pop()] = found
+        return self._known[node]
 
     def bytes_to_lexeme(self, state: int, terminal: int) -> int:
         """The fewest bytes from a lexer state to where the lexeme can be a terminal."""
@@ -127,49 +137,60 @@ class ShortestEnds:
                 self._shortest[lhs] = 0
         return finishes
 
-    def _search(self, node: int) -> int:
-        """The cheapest way over ever shorter stacks; one whose own way is known is not followed again."""
-        stacks, goto = self._stacks, self._parser.goto
-        best, found = {node: 0}, FAR
-        agenda = [(0, node)]
-        while agenda:
-            distance, here = heappop(agenda)
-            if distance >= found:
+    def _least(self, node: int) -> int | None:
+        """The cheapest way to an end over shorter stacks; None, and one of them is `_wanted`, if one is not known."""
+        parents, states, goto = self._stacks.parent, self._stacks.state, self._goto
+        below = parents[node]
+        if below == BOTTOM:
+            return 0 if self._ends_in(states[node]) else self._whole
+        least, ways = self._ways(states[below], states[node])
+        for popped, lhs, cost in ways:
+            if cost >= least:
                 break
-            if distance > best[here]:
-                continue
-            state = stacks.state[here]
-            if here < 0 or self._parser.shift[state, self._end] >= 0:
-                return distance
-            if stacks.parent[here] == BOTTOM and self._whole < FAR:
-                best[BOTTOM] = min(best.get(BOTTOM, FAR), distance + self._whole)
-                heappush(agenda, (best[BOTTOM], BOTTOM))
-            for popped, lhs, cost in self._ways(state):
-                total = distance + cost
-                if total >= found:
+            base = node
+            for _ in range(popped):
+                base = parents[base]
+                if base == BOTTOM:
                     break
-                below = here
-                for _ in range(popped):
-                    below = stacks.parent[below]
-                    if below == BOTTOM:
-                        break
-                if below == BOTTOM or goto[stacks.state[below], lhs] < 0:
-                    continue
-                after = stacks.push(below, int(goto[stacks.state[below], lhs]))
-                if total >= best.get(after, FAR):
-                    continue
-                best[after] = total
-                known = self._known.get(after)
-                if known is None:
-                    heappush(agenda, (total, after))
-                else:
-                    found = min(found, total + known)
-        return found
+            if base == BOTTOM or goto[states[base]][lhs] < 0:
+                continue
+            after = self._stacks.push(base, goto[states[base]][lhs])
+            rest = self._known.get(after)
+            if rest is None:
+                self._wanted = after
+                return None
+            least = min(least, cost + rest)
+        return least
 
-    def _ways(self, state: int) -> list[tuple[int, int, int]]:
-        """(states popped, nonterminal, cost) of what can be finished in a state, the cheapest first."""
-        known = self._sorted.get(state)
+    def _ways(self, below: int, state: int) -> tuple[int, list[tuple[int, int, int]]]:
+        """How a stack with `state` on `below` becomes shorter.
+
+        Returns:
+            the cost of an end at this height, and (states popped, two at least, nonterminal, cost), the cheapest
+            first; rules of one state are followed until something shorter comes of them.
+        """
+        known = self._by_pair.get((below, state))
         if known is None:
-            ways = [(popped, lhs, cost) for (popped, lhs), cost in self._finishes[state].items()]
-            known = self._sorted[state] = sorted(ways, key=lambda way: way[2])
+            least, shorter = FAR, dict[tuple[int, int], int]()
+            best, agenda = {state: 0}, [(0, state)]
+            while agenda:
+                distance, here = heappop(agenda)
+                if distance > best[here]:
+                    continue
+                if self._ends_in(here):
+                    least = min(least, distance)
+                for (popped, lhs), cost in self._finishes[here].items():
+                    total = distance + cost
+                    if popped > 1:
+                        shorter[popped, lhs] = min(shorter.get((popped, lhs), FAR), total)
+                        continue
+                    after = self._goto[below][lhs]
+                    if after >= 0 and total < best.get(after, FAR):
+                        best[after] = total
+                        heappush(agenda, (total, after))
+            ways = sorted(((popped, lhs, cost) for (popped, lhs), cost in shorter.items()), key=lambda way: way[2])
+            known = self._by_pair[below, state] = least, ways
         return known
+
+    def _ends_in(self, state: int) -> bool:
+        return bool(self._parser.shift[state, self._end] >= 0)

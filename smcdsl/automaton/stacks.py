@@ -78,6 +78,10 @@ class LinearStacks:
             self._accepted[node] = known
         return known
 
+    def possible(self, node: int) -> int:
+        """Bitmask of terminals, `acceptable` ones among them, by the top state alone."""
+        return self._tables.possible[self.state[node]]
+
     def start(self, node: int, mode: int) -> int:
         """The lexer state in which the next lexeme begins."""
         return self._starts[self.state[node]][mode]
@@ -196,6 +200,10 @@ class IndentedStacks(LinearStacks):
                 known |= 1 << self._end
             self._accepted[node] = known
         return known
+
+    def possible(self, node: int) -> int:
+        """Bitmask of terminals, `acceptable` ones among them, by the top state alone."""
+        return super().possible(node) | self.line_breaks | 1 << self._end
 
     def of_stacks(self, stacks: Stacks) -> int:
         """The number of a stack given as the one pair (column and LR state, stacks below)."""

@@ -4,19 +4,24 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import replace
+from heapq import heappop, heappush
+from importlib.resources import files
 
+import numpy as np
 import pytest
 
 from smcdsl.automaton.automaton import TokenAutomaton
+from smcdsl.automaton.bits import bits
 from smcdsl.automaton.recognizers import ParsedRecognizer
-from smcdsl.automaton.shortest import ShortestEnds
-from smcdsl.automaton.stacks import LinearStacks
+from smcdsl.automaton.shortest import FAR, ShortestEnds
+from smcdsl.automaton.stacks import BOTTOM, LinearStacks
 from smcdsl.compiler.assemble import compile_grammar
 from smcdsl.notations.lark import load_lark
 from smcdsl.program.grammar import Grammar, Limit
 from tests.oracles.vocabularies import small_vocabulary
 
 BYTES = small_vocabulary([bytes([byte]) for byte in range(256)])
+SQL = files("smcdsl.grammars").joinpath("sql.lark").read_text(encoding="utf-8")
 GRAMMARS = {
     "brackets": 'start: "(" start ")" start | "[" start "]" | "a"',
     "lists": 'start: "begin" item ("," item)* "end"\nitem: /[0-9]+/ | "<" start ">" | "x" "yy" "z"?',
@@ -65,6 +70,61 @@ def test_bounds_are_what_the_shortest_end_takes(name):
         after = [p for h in recognizer.content(here)[1] for _, p in recognizer._committed(h)]
         stacks = after or [h.parser for h in recognizer.content(here)[1]]
         assert min(map(ends.to_end, stacks)) == fewest_bytes(recognizer, here), text
+
+
+def cheapest_way(ends: ShortestEnds, stacks: LinearStacks, node: int) -> int:
+    """Dijkstra over all stacks that ways to finish rules lead to."""
+    best, agenda = {node: 0}, [(0, node)]
+    while agenda:
+        distance, here = heappop(agenda)
+        if distance > best[here]:
+            continue
+        if here == BOTTOM or ends._parser.shift[stacks.state[here], ends._end] >= 0:
+            return distance
+        found = [(distance + ends._whole, BOTTOM)] if stacks.parent[here] == BOTTOM else []
+        for (popped, lhs), cost in ends._finishes[stacks.state[here]].items():
+            base = here
+            for _ in range(popped):
+                base = stacks.parent[base] if base != BOTTOM else BOTTOM
+            if base != BOTTOM and ends._goto[stacks.state[base]][lhs] >= 0:
+                found.append((distance + cost, stacks.push(base, ends._goto[stacks.state[base]][lhs])))
+        for total, after in found:
+            if total < best.get(after, FAR):
+                best[after] = total
+                heappush(agenda, (total, after))
+    return FAR
+
+
+@pytest.mark.parametrize("name", [*GRAMMARS, "sql"])
+def test_shorter_stacks_answer_for_longer_ones(name):
+    """Against a search that knows nothing; stacks of random beginnings, some of them deep."""
+    recognizer = recognizer_of(load_lark(SQL, start="select") if name == "sql" else load_lark(GRAMMARS[name]))
+    stacks = recognizer.stacks
+    assert isinstance(stacks, LinearStacks)
+    ends = ShortestEnds(recognizer.lexer, recognizer.parser, stacks)
+    rng = np.random.default_rng(7)
+    for _ in range(30):
+        node = stacks.first
+        for _ in range(int(rng.integers(1, 40))):
+            after = [stacks.shift(node, terminal) for terminal in bits(stacks.acceptable(node))]
+            nexts = [found[0] for found in after if found]
+            if not nexts:
+                break
+            node = nexts[int(rng.integers(len(nexts)))]
+            assert ends.to_end(node) == cheapest_way(ends, stacks, node)
+
+
+def test_a_deep_stack_is_no_recursion():
+    recognizer = recognizer_of(load_lark(GRAMMARS["brackets"]))
+    stacks = recognizer.stacks
+    assert isinstance(stacks, LinearStacks)
+    ends = ShortestEnds(recognizer.lexer, recognizer.parser, stacks)
+    opened = next(t for t in bits(stacks.acceptable(stacks.first)) if stacks.shift(*stacks.shift(stacks.first, t), t))
+    node, depth = stacks.first, 5_000
+    for _ in range(depth):
+        (node,) = stacks.shift(node, opened)
+    # Between brackets at least the one that closes and what stands inside.
+    assert ends.to_end(node) >= depth + 1
 
 
 def test_lexemes_count_from_where_they_are():
