@@ -95,6 +95,39 @@ def cumulate(values, starts, edges):  # type: ignore[no-untyped-def]
 
 
 @njit()
+def shift(values, starts):  # type: ignore[no-untyped-def]
+    """Take the largest of each row from its values, so that their exponentials neither vanish nor overflow."""
+    for i in range(len(starts) - 1):
+        peak = -np.inf
+        for k in range(starts[i], starts[i + 1]):
+            peak = max(peak, values[k])
+        if np.isfinite(peak):
+            for k in range(starts[i], starts[i + 1]):
+                values[k] -= peak
+
+
+@njit()
+def mix(wanted, plain, shares, starts, law, edges):  # type: ignore[no-untyped-def]
+    """Write (1 - share) wanted / its sum + share plain / its sum, by rows, into `law`, and its sums into `edges`.
+
+    A part of a row that has no mass stays none; `shares` is (D,).
+    """
+    for i in range(len(starts) - 1):
+        first, end = starts[i], starts[i + 1]
+        wanted_sum, plain_sum = 0.0, 0.0
+        for k in range(first, end):
+            wanted_sum += wanted[k]
+            plain_sum += plain[k]
+        of_wanted = (1.0 - shares[i]) / wanted_sum if wanted_sum > 0 else 0.0
+        of_plain = shares[i] / plain_sum if plain_sum > 0 else 0.0
+        total = 0.0
+        for k in range(first, end):
+            law[k] = of_wanted * wanted[k] + of_plain * plain[k]
+            total += law[k]
+            edges[k] = total
+
+
+@njit()
 def draw(edges, starts, rows, numbers, places):  # type: ignore[no-untyped-def]
     """For each of n draws the place of the first outcome of its row whose edge exceeds number * total.
 

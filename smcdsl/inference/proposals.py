@@ -26,7 +26,7 @@ from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
-from smcdsl.automaton.applying import Allowed, cumulate, draw
+from smcdsl.automaton.applying import Allowed, cumulate, draw, mix, shift
 from smcdsl.automaton.distinct import distinct, ranks
 from smcdsl.inference.draws import Draws, Purpose, shares
 from smcdsl.inference.holes import Automaton
@@ -204,8 +204,9 @@ class Local(NamedTuple):
         return self.log_target + after - np.repeat(now, np.diff(self.starts))
 
     def log_wanted(self) -> NDArray[np.floating[Any]]:
-        """(K,) log of what to propose by: g as guides tilt it."""
-        return self.log_twisted() if self.log_tilts is None else self.log_twisted() + self.log_tilts
+        """(K,) log of what to propose by, an array of its own: g as guides tilt it, up to a factor of each row."""
+        wanted = self.log_target.copy() if self.log_twists is None else self.log_target + self.log_twists[0]
+        return wanted if self.log_tilts is None else wanted + self.log_tilts
 
 
 Tilts = Callable[[Local, Rows], NDArray[np.float64]]
@@ -338,13 +339,13 @@ class Proposal(NamedTuple):
         local: the target; where the law is the target itself, its `log_target` has been written over.
         law: (K,) not normalised.
         edges: (K,) its sums from each row's start on.
-        log_law: (K,) its log, where it is not the target itself.
+        is_target: whether the law is the target itself.
     """
 
     local: Local
     law: NDArray[np.floating[Any]]
     edges: NDArray[np.float64]
-    log_law: NDArray[np.float64] | None
+    is_target: bool
 
     def totals(self) -> NDArray[np.float64]:
         """(D,) the law's mass of every row; 0 where nothing can be drawn."""
@@ -363,10 +364,11 @@ def weighed(proposal: Proposal, rows: NDArray[np.int64], places: NDArray[np.int6
         log_weights[some] = np.log(proposal.edges[ends])
     if local.log_twists is not None:
         log_twists[some] = local.log_twists[0][found]
-    if proposal.log_law is not None:
-        alive = log_weights > -np.inf
-        # The edges' last is the proposal's total, so log q is what was summed less its log.
-        log_weights[alive] += local.log_target[places[alive]] - proposal.log_law[places[alive]]
+    if not proposal.is_target:
+        alive = np.flatnonzero(log_weights > -np.inf)
+        # The edges' last is the proposal's total, so log q is the log of what was summed less its log.
+        with np.errstate(divide="ignore"):
+            log_weights[alive] += local.log_target[places[alive]] - np.log(proposal.law[places[alive]])
     return Drawn(tokens, log_weights, log_twists)
 
 
@@ -404,23 +406,22 @@ def proposal_of(local: Local, rule: TokenRule) -> Proposal:
         # In place: rows of a large vocabulary are long, and nothing needs the logs any more.
         law = np.exp(local.log_target, out=local.log_target)
         cumulate(law, local.starts, edges)
-        return Proposal(local, law, edges, None)
+        return Proposal(local, law, edges, True)
     plain = np.exp(local.log_target.astype(np.float64))
-    sizes = np.diff(local.starts)
-    log_twisted = local.log_wanted().astype(np.float64)
+    wanted = local.log_wanted().astype(np.float64, copy=False)
     if rule.temperature == "auto":
-        log_twisted /= np.repeat(_temperatures(_shifted(log_twisted, local.starts), local.starts, edges), sizes)
-    else:
-        log_twisted /= rule.temperature
-    wanted = np.exp(_shifted(log_twisted, local.starts))
-    share: float | NDArray[np.float64] = rule.defensive
+        shift(wanted, local.starts)
+        wanted /= np.repeat(_temperatures(wanted, local.starts, edges), np.diff(local.starts))
+    elif rule.temperature != 1.0:
+        wanted /= rule.temperature
+    shift(wanted, local.starts)
+    np.exp(wanted, out=wanted)
+    kept = np.full(len(local.starts) - 1, rule.defensive)
     if local.shares is not None:
-        share = np.repeat(np.where(np.isnan(local.shares), rule.defensive, local.shares), sizes)
-    law = (1 - share) * wanted / np.repeat(_totals(wanted, local.starts, edges), sizes)
-    law += share * plain / np.repeat(_totals(plain, local.starts, edges), sizes)
-    cumulate(law, local.starts, edges)
-    with np.errstate(divide="ignore"):
-        return Proposal(local, law, edges, np.log(law))
+        kept = np.where(np.isnan(local.shares), rule.defensive, local.shares)
+    law = np.empty(len(local.tokens))
+    mix(wanted, plain, kept, local.starts, law, edges)
+    return Proposal(local, law, edges, False)
 
 
 def _temperatures(
@@ -438,16 +439,6 @@ def _temperatures(
     surprise = np.where(law > 0, -law * np.log(np.where(law > 0, law, 1.0)), 0.0)
     cumulate(surprise, starts, edges)
     return 1.0 + SUREST * np.exp(-_last_edges(edges, starts))
-
-
-def _shifted(values: NDArray[np.floating[Any]], starts: NDArray[np.int64]) -> NDArray[np.floating[Any]]:
-    """Values less the largest of their row, so that their exponentials neither vanish nor overflow."""
-    sizes = np.diff(starts)
-    some = np.flatnonzero(sizes)
-    if not len(some):
-        return values
-    peaks = np.maximum.reduceat(values, starts[:-1][some])
-    return values - np.repeat(np.where(np.isfinite(peaks), peaks, 0.0), sizes[some])
 
 
 def _totals(values: NDArray[np.float64], starts: NDArray[np.int64], edges: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -349,7 +349,7 @@ def test_draws_at_a_temperature_weighed_as_if_without_are_caught(monkeypatch: py
 
     def wrong(local: Any, rule: Any) -> Any:
         found = right(local, rule)
-        return found if found.log_law is None else found._replace(log_law=found.log_law * 0 + local.log_target)
+        return found._replace(is_target=True)
 
     case = CASES["one_hole"]()
     monkeypatch.setattr(proposals, "proposal_of", wrong)

@@ -24,10 +24,8 @@ MARGIN = 8
 """Nor with so many more left than an end takes: one token seldom opens more."""
 SHARE = 0.005
 """Of the plain law near the limit: it is drawn from again and again there, and to leave the way out once is death."""
-_LOG_MISSING = 30.0
-_LOG_FURTHER = 5.0
-_MOST_FURTHER = 4
-"""Log psi is -30 where a token is missing, so that it outweighs a model that is sure to go on; less for more."""
+_LOG_PSI = np.array([0.0, -30.0, -35.0, -40.0, -45.0, -50.0])
+"""By how many tokens are missing: with one, it outweighs a model that is sure to go on."""
 
 
 class BudgetTwist:
@@ -35,23 +33,23 @@ class BudgetTwist:
 
     def __init__(self, automaton: TokenAutomaton, inner: Lookahead | None = None) -> None:
         self._automaton, self._inner = automaton, inner
+        self._last: tuple[NDArray[np.int64], NDArray[np.bool_]] = (np.zeros(0, dtype=np.int64), np.zeros(0, np.bool_))
 
     def acts(self, states: NDArray[np.int64]) -> bool:
         """Whether psi may be another than 1 after some token of some of these states."""
-        return self._inner is not None or bool(self._near(states).any())
+        return self._inner is not None or bool(self._acting(states).any())
 
     def shares(self, states: NDArray[np.int64]) -> NDArray[np.float64]:
         """(n,) the share of the plain law in proposals; NaN for the usual one."""
-        return np.where(self._near(states), SHARE, np.nan)
+        return np.where(self._acting(states), SHARE, np.nan)
 
     def log_values(self, states: NDArray[np.int64]) -> NDArray[np.float64]:
         """(n,) log psi."""
         values = np.zeros(len(states)) if self._inner is None else self._inner.log_values(states)
-        near = np.flatnonzero(self._near(states))
+        left = self._automaton.tokens_left(states)
+        near = np.flatnonzero(left <= MOST_LEFT)
         if len(near):
-            own = states[near]
-            left = self._automaton.tokens_left(own)
-            values[near] += _log_psi(self._automaton.tokens_to_end(own) - left)
+            values[near] += _LOG_PSI[_missing(self._automaton.tokens_to_end(states[near]), left[near])]
         return values
 
     def log_successors(self, states: NDArray[np.int64], allowed: Allowed) -> NDArray[np.float64]:
@@ -64,21 +62,26 @@ class BudgetTwist:
 
     def _added(self, values: NDArray[np.float64], states: NDArray[np.int64], allowed: Allowed) -> NDArray[np.float64]:
         """Values and log psi."""
-        for row in np.flatnonzero(self._near(states)).tolist():
+        acting = np.flatnonzero(self._acting(states))
+        left = self._automaton.tokens_left(states[acting]) - 1
+        for row, then in zip(acting.tolist(), left.tolist()):
             part = slice(int(allowed.starts[row]), int(allowed.starts[row + 1]))
-            state = states[row : row + 1]
-            needed = self._automaton.tokens_to_end_after(int(state[0]), allowed.tokens[part])
-            values[part] += _log_psi(needed - (self._automaton.tokens_left(state)[0] - 1))
+            needed = self._automaton.tokens_to_end_after(int(states[row]), allowed.tokens[part])
+            values[part] += _LOG_PSI[_missing(needed, then)]
         return values
 
-    def _near(self, states: NDArray[np.int64]) -> NDArray[np.bool_]:
-        """(n,) whether the limit is near."""
+    def _acting(self, states: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """(n,) whether the limit is near, and some token leads to where less is left than an end takes."""
+        if states is self._last[0]:
+            return self._last[1]
         left = self._automaton.tokens_left(states)
-        near = left <= MOST_LEFT
-        some = np.flatnonzero(near)
-        if len(some):
-            near[some] = self._automaton.tokens_to_end(states[some]) + MARGIN > left[some]
-        return near
+        acting = left <= MOST_LEFT
+        for guess, margin in ((self._automaton.tokens_to_end, MARGIN), (self._automaton.most_to_end_after, 1)):
+            some = np.flatnonzero(acting)
+            if len(some):
+                acting[some] = guess(states[some]) + margin > left[some]
+        self._last = states, acting
+        return acting
 
 
 class RememberingBudgetTwist(BudgetTwist):
@@ -99,7 +102,6 @@ def with_budget(automaton: Any, inner: Lookahead | None) -> Lookahead | None:
     return (RememberingBudgetTwist if isinstance(inner, Remembering) else BudgetTwist)(automaton, inner)
 
 
-def _log_psi(missing: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Log psi where so many tokens are missing, none if that is not positive."""
-    further = np.clip(missing - 1, 0, _MOST_FURTHER)
-    return np.where(missing > 0, -_LOG_MISSING - _LOG_FURTHER * further, 0.0)
+def _missing(needed: NDArray[np.int64], left: NDArray[np.int64] | int) -> NDArray[np.int64]:
+    """How many tokens too few are left, as far as psi tells numbers apart."""
+    return np.clip(needed - left, 0, len(_LOG_PSI) - 1)
