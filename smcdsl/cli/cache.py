@@ -18,6 +18,7 @@ KINDS = {
     "automata": "compiled grammars",
     "blocks": "walks over vocabularies",
     "grammars": "grammar files that were read",
+    "facts": "what is known of grammars without a vocabulary",
     "vocabularies": "vocabularies as tries",
     "scores": "results of potentials",
     "wasm": "the interpreter that runs Python in a jail",

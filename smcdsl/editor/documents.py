@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from functools import cached_property
 from pathlib import Path
 
-from smcdsl.editor.facts import RememberedFacts
+from smcdsl.compiler.remembered import RememberedFacts
 from smcdsl.editor.grammar_rules import Rules
 from smcdsl.editor.names import Names
 from smcdsl.editor.naming import names_of

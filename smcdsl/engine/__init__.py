@@ -97,13 +97,17 @@ def examine(
 
     Args:
         path: where the text is, if not in the file that it is named after.
-        facts: answers about grammars that are kept from check to check.
+        facts: answers about grammars that are kept from check to check; those in the cache if not given.
     """
-    from smcdsl.compiler.analyze import GrammarAnalysis
+    from smcdsl.cache import cache_dir
     from smcdsl.compiler.compile import compile_program
+    from smcdsl.compiler.remembered import KeptFacts
     from smcdsl.language.load import examine as examine_text
 
-    examined, diagnostics = examine_text(source, path=path, facts=facts or GrammarAnalysis(), pedantic=pedantic)
+    kept = KeptFacts(cache_dir()) if facts is None else None
+    examined, diagnostics = examine_text(source, path=path, facts=facts or kept, pedantic=pedantic)
+    if kept is not None:
+        kept.save()
     program = examined.program if examined is not None else None
     if program is not None and not any(diagnostic.severity == "error" for diagnostic in diagnostics):
         try:

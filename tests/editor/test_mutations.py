@@ -15,9 +15,9 @@ import pytest
 from lsprotocol import types as lsp
 
 from smcdsl.cli.fmt import formatted_text
+from smcdsl.compiler.remembered import RememberedFacts
 from smcdsl.editor import complaints, completion, definition, formatting, hints, hover, outline, rename, semantics
 from smcdsl.editor.documents import Document, Documents
-from smcdsl.editor.facts import RememberedFacts
 from smcdsl.engine import examine
 from smcdsl.errors import Diagnostic, Source
 from smcdsl.report.diagnostics import concise, record, render
