@@ -39,9 +39,8 @@ _SMALL_PARSER = 128
 _SEARCH_STEPS = 2000
 _KEPT_GUESSES = 1 << 23
 """Tokens of places whose guesses are remembered; beyond them all are forgotten."""
-
-Guesses = tuple[NDArray[np.int64], NDArray[np.int64], int]
-"""Of a place: the tokens that may come, about how many more an end takes after each, and the most of these."""
+_FEW_GUESSES = 1000
+"""For so many tokens guesses are made faster than they are looked up among all."""
 
 
 class TokenAutomaton:
@@ -75,7 +74,7 @@ class TokenAutomaton:
         if self._limit.most is not None and Closing.fits(tables, self._recognizer):
             assert isinstance(self._recognizer, ParsedRecognizer)
             self._closing = Closing(tables, self._machine, self._recognizer)
-        self._guesses: dict[int, Guesses] = {}
+        self._guesses: dict[int, tuple[NDArray[np.int64], NDArray[np.int64]]] = {}
         self._guesses_held = 0
         self._sites = SiteFinder(tables, self._recognizer)
         self._forcing = Forcing(self._machine, self._spell, self.mask, self.next)
@@ -223,13 +222,23 @@ class TokenAutomaton:
             return np.array([self._guess(state) for state in states.tolist()], dtype=np.int64)
 
     def tokens_to_end_after(self, state: int, tokens: NDArray[np.int32]) -> NDArray[np.int64]:
-        """(K,) the same after each of some tokens, ascending, that the mask of a state allows."""
-        allowed, guesses, _ = self._guessed(state)
-        return guesses if len(allowed) == len(tokens) else guesses[np.searchsorted(allowed, tokens)]
+        """(K,) the same after each of some tokens, ascending, that the mask of a state allows.
 
-    def most_to_end_after(self, states: NDArray[np.int64]) -> NDArray[np.int64]:
-        """(N,) the largest of these numbers over all tokens that the text allows."""
-        return np.array([self._guessed(state)[2] for state in states.tolist()], dtype=np.int64)
+        Where many are asked about, the guesses of all tokens of the place are made, and remembered.
+        """
+        place = self._machine.place_of(state)
+        with self._lock:
+            known = self._guesses.get(place)
+            if known is None:
+                if len(tokens) <= _FEW_GUESSES:
+                    return self._guess_after(place, tokens.astype(np.int64))
+                every = self._machine.tokens_of(place)
+                known = self._guesses[place] = every, self._guess_after(place, every)
+                self._guesses_held += len(every)
+                if self._guesses_held > _KEPT_GUESSES:
+                    self._guesses, self._guesses_held = {place: known}, len(every)
+        allowed, guesses = known
+        return guesses if len(allowed) == len(tokens) else guesses[np.searchsorted(allowed, tokens)]
 
     def sizes(self) -> dict[str, int]:
         """Numbers for reports: states, distinct masks and their bytes, bytes of all, states kept without proof."""
@@ -241,25 +250,14 @@ class TokenAutomaton:
             "undecided": self._undecided + (0 if self._completion is None else self._completion.undecided),
         }
 
-    def _guessed(self, state: int) -> Guesses:
-        place = self._machine.place_of(state)
-        with self._lock:
-            known = self._guesses.get(place)
-            if known is None:
-                known = self._guesses[place] = self._guess_after(place)
-                self._guesses_held += len(known[0])
-                if self._guesses_held > _KEPT_GUESSES:
-                    self._guesses, self._guesses_held = {place: known}, len(known[0])
-        return known
-
     def _guess(self, state: int) -> int:
         assert self._closing is not None
         config, tails = self._machine.parts_of(self._machine.place_of(state))
         return 0 if tails or not config or self._is_finished(state) else self._closing.tokens_left(config)
 
-    def _guess_after(self, place: int) -> Guesses:
+    def _guess_after(self, place: int, tokens: NDArray[np.int64]) -> NDArray[np.int64]:
         assert self._closing is not None
-        pools, tokens = self._machine.pools, self._machine.tokens_of(place)
+        pools = self._machine.pools
         states = self._machine.read_all(place, 0, tokens)
         places = pools.column(STATES, layout.FIRST)[states]
         configs, tails = pools.column(PLACES, layout.FIRST)[places], pools.column(PLACES, layout.SECOND)[places]
@@ -268,7 +266,7 @@ class TokenAutomaton:
         configs = np.where((states < 0) | (tails != 0) | (done[states] != 0), 0, configs)
         distinct, which = np.unique(configs, return_inverse=True)
         guesses = [self._closing.tokens_left(config) if config else 0 for config in distinct.tolist()]
-        return tokens, np.array(guesses, dtype=np.int64)[which], max(guesses, default=0)
+        return np.array(guesses, dtype=np.int64)[which]
 
     def _set_limits(self) -> None:
         table, limit = self._machine.pools.table, self._limit

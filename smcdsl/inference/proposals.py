@@ -264,6 +264,8 @@ def _local(
         after = lookahead.log_remembered(rows.histories, rows.states, allowed)
     else:
         after = lookahead.log_successors(rows.states, allowed)
+    if not after.any():
+        return Local(*allowed, None)
     shares = lookahead.shares(rows.states) if isinstance(lookahead, Occasional) else None
     return Local(*allowed, (after, lookahead.log_values(rows.states)), shares)
 

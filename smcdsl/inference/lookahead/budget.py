@@ -24,6 +24,8 @@ MARGIN = 8
 """Nor with so many more left than an end takes: one token seldom opens more."""
 SHARE = 0.005
 """Of the plain law near the limit: it is drawn from again and again there, and to leave the way out once is death."""
+PASSED_OVER = 0.005
+"""The share of draws whose psi is not known: rare tokens are many, and each costs as much to ask about as another."""
 _LOG_PSI = np.array([0.0, -30.0, -35.0, -40.0, -45.0, -50.0])
 """By how many tokens are missing: with one, it outweighs a model that is sure to go on."""
 
@@ -37,11 +39,11 @@ class BudgetTwist:
 
     def acts(self, states: NDArray[np.int64]) -> bool:
         """Whether psi may be another than 1 after some token of some of these states."""
-        return self._inner is not None or bool(self._acting(states).any())
+        return self._inner is not None or bool(self._near(states).any())
 
     def shares(self, states: NDArray[np.int64]) -> NDArray[np.float64]:
         """(n,) the share of the plain law in proposals; NaN for the usual one."""
-        return np.where(self._acting(states), SHARE, np.nan)
+        return np.where(self._near(states), SHARE, np.nan)
 
     def log_values(self, states: NDArray[np.int64]) -> NDArray[np.float64]:
         """(n,) log psi."""
@@ -49,7 +51,8 @@ class BudgetTwist:
         left = self._automaton.tokens_left(states)
         near = np.flatnonzero(left <= MOST_LEFT)
         if len(near):
-            values[near] += _LOG_PSI[_missing(self._automaton.tokens_to_end(states[near]), left[near])]
+            missing = self._automaton.tokens_to_end(states[near]) - left[near]
+            values[near] += _LOG_PSI[np.clip(missing, 0, len(_LOG_PSI) - 1)]
         return values
 
     def log_successors(self, states: NDArray[np.int64], allowed: Allowed) -> NDArray[np.float64]:
@@ -62,26 +65,46 @@ class BudgetTwist:
 
     def _added(self, values: NDArray[np.float64], states: NDArray[np.int64], allowed: Allowed) -> NDArray[np.float64]:
         """Values and log psi."""
-        acting = np.flatnonzero(self._acting(states))
-        left = self._automaton.tokens_left(states[acting]) - 1
-        for row, then in zip(acting.tolist(), left.tolist()):
+        near = np.flatnonzero(self._near(states))
+        left = self._automaton.tokens_left(states[near]) - 1
+        for row, then in zip(near.tolist(), left.tolist()):
             part = slice(int(allowed.starts[row]), int(allowed.starts[row + 1]))
-            needed = self._automaton.tokens_to_end_after(int(states[row]), allowed.tokens[part])
-            values[part] += _LOG_PSI[_missing(needed, then)]
+            values[part] += self._log_psi(int(states[row]), allowed.tokens[part], allowed.values[part], then)
         return values
 
-    def _acting(self, states: NDArray[np.int64]) -> NDArray[np.bool_]:
-        """(n,) whether the limit is near, and some token leads to where less is left than an end takes."""
+    def _log_psi(
+        self, state: int, tokens: NDArray[np.int32], log_probabilities: NDArray[np.floating[Any]], left: int
+    ) -> NDArray[np.float64]:
+        """(K,) log psi after each of the tokens that a state allows; 0 after those that are not asked about."""
+        values = np.zeros(len(tokens))
+        peak = log_probabilities.max(initial=-np.inf)
+        if peak == -np.inf:
+            return values
+        shares = np.exp(log_probabilities - peak)
+        total = float(shares.sum())
+        for least in (1e-3, 1e-4, 1e-5, 1e-6, 0.0):
+            chosen = np.flatnonzero(shares >= least)
+            passed = total - float(shares[chosen].sum())
+            if passed > PASSED_OVER * total and least:
+                continue
+            missing = np.maximum(self._automaton.tokens_to_end_after(state, tokens[chosen]) - left, 0)
+            # Where likely tokens lead too far, it is from the others that is drawn.
+            if passed <= PASSED_OVER * (passed + float(shares[chosen[missing == 0]].sum())) or not least:
+                values[chosen] = _LOG_PSI[np.minimum(missing, len(_LOG_PSI) - 1)]
+                break
+        return values
+
+    def _near(self, states: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """(n,) whether the limit is near."""
         if states is self._last[0]:
             return self._last[1]
         left = self._automaton.tokens_left(states)
-        acting = left <= MOST_LEFT
-        for guess, margin in ((self._automaton.tokens_to_end, MARGIN), (self._automaton.most_to_end_after, 1)):
-            some = np.flatnonzero(acting)
-            if len(some):
-                acting[some] = guess(states[some]) + margin > left[some]
-        self._last = states, acting
-        return acting
+        near = left <= MOST_LEFT
+        some = np.flatnonzero(near)
+        if len(some):
+            near[some] = self._automaton.tokens_to_end(states[some]) + MARGIN > left[some]
+        self._last = states, near
+        return near
 
 
 class RememberingBudgetTwist(BudgetTwist):
@@ -100,8 +123,3 @@ def with_budget(automaton: Any, inner: Lookahead | None) -> Lookahead | None:
     if not isinstance(automaton, TokenAutomaton) or not automaton.guesses_ends:
         return inner
     return (RememberingBudgetTwist if isinstance(inner, Remembering) else BudgetTwist)(automaton, inner)
-
-
-def _missing(needed: NDArray[np.int64], left: NDArray[np.int64] | int) -> NDArray[np.int64]:
-    """How many tokens too few are left, as far as psi tells numbers apart."""
-    return np.clip(needed - left, 0, len(_LOG_PSI) - 1)
