@@ -30,6 +30,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.inference.lookahead_programs import DOMAINS, Case, Sample, domains
 from smcdsl.automaton.automaton import TokenAutomaton
 from smcdsl.compiler.assemble import compile_grammar
 from smcdsl.engine import compile as compile_text
@@ -40,18 +41,6 @@ from smcdsl.library.functions import resolve_function
 from smcdsl.models.toy import ToyModel
 from smcdsl.notations.lark import load_lark
 from smcdsl.program.grammar import Limit
-
-Sample = Callable[..., list[Posterior]]
-"""(seeds, particles, lookahead, recorder) -> a posterior a seed."""
-
-
-@dataclass(frozen=True)
-class Case:
-    """A program on one input, and the same program on others."""
-
-    name: str
-    sample: Sample
-    others: Sequence[Sample] = ()
 
 
 @dataclass(frozen=True)
@@ -253,7 +242,6 @@ def toy_sample(model: ToyModel, grammar: str, most: int | None) -> Sample:
 
 def main() -> None:
     """Read the command line."""
-    from benchmarks.inference.lookahead_programs import DOMAINS, domains
 
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.inference.lookahead",

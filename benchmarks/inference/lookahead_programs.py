@@ -14,11 +14,11 @@ import argparse
 import json
 import re
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks.inference.lookahead import Case, Sample
 from smcdsl import engine
 from smcdsl.engine.automata import HoleAutomata
 from smcdsl.inference.methods import RunRequest, Settings, run
@@ -29,6 +29,9 @@ ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "examples"
 TASKS = ROOT / "benchmarks" / "tasks" / "programs"
 DOMAINS = ("sql", "pddl", "molecules", "invoices")
+
+Sample = Callable[..., list[Posterior]]
+"""(seeds, particles, lookahead, recorder) -> a posterior a seed."""
 
 SQL = """smc 1
 import sql
@@ -70,6 +73,15 @@ STORIES = (
     ("a tower of three with b3 at the top", ["(pickup b3)"]),
     ("hold b1", ["(unstack b1 b2)"]),
 )
+
+
+@dataclass(frozen=True)
+class Case:
+    """A program on one input, and the same program on others."""
+
+    name: str
+    sample: Sample
+    others: Sequence[Sample] = ()
 
 
 def program_sample(program: engine.CompiledProgram, model: Any, inputs: Mapping[str, Any]) -> Sample:

@@ -109,6 +109,17 @@ class AutomatonTables(NamedTuple):
     fingerprint: str
     """Content hash of grammar and vocabulary."""
 
+    @property
+    def num_states(self) -> int:
+        """States of the automata, lexer and parser together."""
+        parts = (
+            (self.regular, "next_state"),
+            (self.lexer, "next_state"),
+            (self.parser, "shift"),
+            (self.filter, "next_state"),
+        )
+        return sum(len(getattr(part, name)) for part, name in parts if part is not None)
+
 
 PARTS: dict[str, Any] = {
     "trie": TrieTables,

@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from smcdsl.cli import exits
-from smcdsl.cli.run import Lines, Options
+from smcdsl.cli.asked import Lines, Options
 from smcdsl.cli.terminal import Terminal
 from smcdsl.errors import BudgetExceeded, Diagnostic, SmcdslError, UsageError
 from smcdsl.report.diagnostics import record

@@ -7,13 +7,13 @@ import json
 import shlex
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from smcdsl.cli import exits
+from smcdsl.cli.asked import Lines, Options, write_file
 from smcdsl.cli.terminal import Terminal
 from smcdsl.errors import BudgetExceeded, Diagnostic, PotentialError, UsageError
 
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from smcdsl.engine import CompiledProgram
     from smcdsl.engine.result import Result
     from smcdsl.inference.events import Event
-    from smcdsl.report.results import View
 
 SETTING_FLAGS = (
     "model",
@@ -82,25 +81,6 @@ def _input_rows(path: str) -> list[tuple[str, str]]:
         text = f"  {declared.help}" if declared.help else ""
         rows.append((f"-i {declared.name}={placeholder(declared.type)}", f"{declared.type}  {need}{text}"))
     return rows
-
-
-@dataclass(frozen=True)
-class Options:
-    """What the command line asks for, but for settings."""
-
-    program: str
-    texts: dict[str, list[str]]
-    inputs: str | None
-    batch: str | None
-    jobs: int
-    runs: int | None
-    output_format: str
-    view: View | None
-    output: str | None
-    trace: str | None
-    stream: bool
-    progress: bool
-    flags: dict[str, Any] = field(default_factory=dict)
 
 
 @click.command("run", cls=RunCommand)
@@ -460,38 +440,3 @@ def keep_last(stored: str) -> None:
     with contextlib.suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True)
         write_whole(path, stored)
-
-
-def write_file(path: str, text: str, option: str) -> None:
-    """All or nothing. Raises UsageError."""
-    from smcdsl.report.files import write_whole
-
-    try:
-        write_whole(Path(path), text)
-    except OSError as error:
-        reason = error.strerror or str(error)
-        raise UsageError(
-            Diagnostic("E0817", f"`{path}` cannot be written", context=f"{option} {path}", facts=(reason,))
-        ) from error
-
-
-class Lines:
-    """Lines of output: printed as they come, or collected for `--output` and written at the end."""
-
-    def __init__(self, options: Options) -> None:
-        self._options = options
-        self._kept: list[str] = []
-
-    def __enter__(self) -> Lines:
-        return self
-
-    def add(self, line: str) -> None:
-        """One line, without its newline."""
-        if self._options.output is None:
-            click.echo(line)
-        else:
-            self._kept.append(line + "\n")
-
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        if kind is None and self._options.output is not None:
-            write_file(self._options.output, "".join(self._kept), "--output")

@@ -68,7 +68,7 @@ def command(
 
 
 def _write_page(terminal: Terminal, found: list[Population], chosen: int, path: str) -> int:
-    from smcdsl.cli.run import write_file
+    from smcdsl.cli.asked import write_file
     from smcdsl.report.trace.page import MOST_POPULATIONS, page_of
 
     write_file(path, page_of(found, chosen), "--html")

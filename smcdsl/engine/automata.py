@@ -113,7 +113,7 @@ class HoleAutomata:
         if kept is not None:
             if self._told is not None:
                 name, seconds = self._program.holes[hole].name, time.perf_counter() - began
-                self._told(Compiled(name, num_states(kept), seconds, cached=True))
+                self._told(Compiled(name, kept.num_states, seconds, cached=True))
             return kept
         folder = cache_dir()
         before = set() if self._told is None else _stored(folder / "automata")
@@ -128,7 +128,7 @@ class HoleAutomata:
         if self._told is not None:
             after = {file for file in _stored(folder / "automata") if file[0] == f"{tables.fingerprint}.arrays"}
             cached = not after.isdisjoint(before)
-            self._told(Compiled(declared.name, num_states(tables), time.perf_counter() - began, cached))
+            self._told(Compiled(declared.name, tables.num_states, time.perf_counter() - began, cached))
         return tables
 
     def _automaton(self, tables: AutomatonTables, following: bytes | None) -> TokenAutomaton:
@@ -169,14 +169,3 @@ def _stored(folder: Path) -> set[tuple[str, int]]:
             return {(file.name, file.inode()) for file in files}
     except OSError:
         return set()
-
-
-def num_states(tables: AutomatonTables) -> int:
-    """States of a grammar's automata, lexer and parser together."""
-    parts = (
-        (tables.regular, "next_state"),
-        (tables.lexer, "next_state"),
-        (tables.parser, "shift"),
-        (tables.filter, "next_state"),
-    )
-    return sum(len(getattr(part, name)) for part, name in parts if part is not None)

@@ -301,7 +301,6 @@ def _compiled(
     from smcdsl.automaton.soundness import Unsound, check_grammar_tables
     from smcdsl.cache import cache_dir
     from smcdsl.compiler.assemble import compile_grammar
-    from smcdsl.engine.automata import num_states
     from smcdsl.library.binding import bind_hole, expression_names
 
     for key, declared in program.holes.items():
@@ -322,7 +321,7 @@ def _compiled(
         except Unsound as error:
             yield BuiltHole(declared.name, None, problem=str(error)), "", None
         else:
-            yield BuiltHole(declared.name, num_states(tables), bound=tuple(names)), tables.fingerprint, tables
+            yield BuiltHole(declared.name, tables.num_states, bound=tuple(names)), tables.fingerprint, tables
 
 
 def digests_of(program: Program, folder: Path) -> dict[str, str]:

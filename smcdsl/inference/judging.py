@@ -24,7 +24,7 @@ from smcdsl.inference.particles import (
     OpenHole,
     Watch,
 )
-from smcdsl.inference.results.health import Looks
+from smcdsl.inference.results.looks import Looks
 from smcdsl.inference.surroundings import Surroundings
 from smcdsl.plan import (
     PlannedFactor,

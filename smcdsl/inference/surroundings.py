@@ -25,7 +25,7 @@ from smcdsl.inference.particles import (
     Frames,
     OpenHole,
 )
-from smcdsl.inference.results.health import Looks
+from smcdsl.inference.results.looks import Looks
 from smcdsl.plan import (
     Plan,
     PlannedFactor,

@@ -6,7 +6,6 @@ Each has a threshold that is explained in docs/inference/health.md. R0902, weigh
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,6 +15,7 @@ from smcdsl.program.evaluation import freeze, function_calls
 
 if TYPE_CHECKING:
     from smcdsl.inference.advance import Interpreter
+    from smcdsl.inference.results.looks import Looks
     from smcdsl.inference.results.posterior import Posterior
     from smcdsl.plan import Plan, PlannedFactor
 
@@ -33,26 +33,6 @@ SLOW_SHARE = 0.5
 """Beyond it nothing but the potentials can make the run twice as fast."""
 SLOW_SECONDS = 2.0
 """What nobody waits for is not slow."""
-
-
-@dataclass
-class Looks:
-    """What a factor with boundaries said of distinct texts: early, and at the end."""
-
-    early: int = 0
-    spoke_early: int = 0
-    ended: int = 0
-    spoke_at_end: int = 0
-
-    def look(self, log_weight: float) -> None:
-        """A preview; 0 says nothing."""
-        self.early += 1
-        self.spoke_early += log_weight != 0.0
-
-    def end(self, log_weight: float) -> None:
-        """A final value."""
-        self.ended += 1
-        self.spoke_at_end += log_weight != 0.0
 
 
 def few_lines(posterior: Posterior) -> Diagnostic | None:
