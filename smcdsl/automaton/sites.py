@@ -21,6 +21,10 @@ from smcdsl.automaton.tables import AutomatonTables, ParserTables
 
 __all__ = ["Site", "SiteFinder"]
 
+_LOOK_BACK = 64
+"""Bytes by which a text may be longer than one that was read before, if it is to be read from there."""
+_MOST_READ = 4096
+"""Beginnings that are remembered."""
 Closing = tuple[int, int]
 """(boundary, height of the stack below the rule): a site that a reduction closes."""
 
@@ -79,11 +83,11 @@ class _SiteParser:
         self._certain: dict[tuple[int, int], tuple[Closing, ...]] = {}
         self._closings: dict[tuple[int, int], tuple[Closing, ...]] = {}
         self._heights: dict[int, int] = {}
+        self._read: dict[bytes, tuple[_Run, int]] = {}
 
     def find(self, text: bytes, complete: bool) -> list[Site]:
         """Sites of a complete text, or those certain after a prefix."""
-        run = _Run(self._tables, self._names, self._stacks, self._stacks.first)
-        position = 0
+        run, position = self._resumed(text)
         while True:
             state, terminal, end = self._lexeme(text, position, run.state)
             unfinished = state != 0 and not complete
@@ -91,6 +95,7 @@ class _SiteParser:
                 candidates = self._lexer.alive(state)
                 if terminal >= 0 and (end == len(text) or self._is_undecided(text)):
                     candidates |= 1 << terminal
+                self._remember(text, position, run)
                 return run.sites + self._agreed(run, candidates)
             if position == len(text) or terminal < 0:
                 break
@@ -100,7 +105,22 @@ class _SiteParser:
         if complete:
             run.look_ahead(self._tables.end)
             return run.sites
+        self._remember(text, position, run)
         return run.sites + self._agreed(run, -1)
+
+    def _resumed(self, text: bytes) -> tuple[_Run, int]:
+        """A run that has read the lexemes of a beginning of a text, and where they end: where one before it was."""
+        for length in range(len(text), max(len(text) - _LOOK_BACK, 0), -1):
+            known = self._read.get(text[:length])
+            if known is not None:
+                return known[0].copy(), known[1]
+        return _Run(self._tables, self._names, self._stacks, self._stacks.first), 0
+
+    def _remember(self, text: bytes, position: int, run: _Run) -> None:
+        """Keep a run, which nobody changes any more. Up to `position` lexemes are those of all texts that begin so."""
+        if len(self._read) >= _MOST_READ:
+            self._read.clear()
+        self._read[text] = run, position
 
     def noticed(self, configuration: int, text: bytes) -> int:
         """See `SiteFinder.noticed`.
@@ -269,6 +289,12 @@ class _Run:
         """The same stack with no sites yet."""
         other = _Run(self._tables, self._names, self._stacks, self.node)
         other.stack = list(self.stack)
+        return other
+
+    def copy(self) -> _Run:
+        """The same stack and sites."""
+        other = self.fork()
+        other.sites = list(self.sites)
         return other
 
     def shift(self, terminal: int, start: int, end: int) -> None:

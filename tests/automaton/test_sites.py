@@ -50,6 +50,23 @@ def notice(automaton, state, token):
     return {rule for i, rule in enumerate(automaton.boundaries) if bits >> i & 1}
 
 
+NUMBERS = """// smcdsl: lexing %s
+// smcdsl: boundaries one two
+start: one+ | two ";" start
+one: NUMBER? DOT
+two: NUMBER NUMBER
+NUMBER: /1+(\\.1+)?/
+DOT: "."
+%%ignore " "
+"""
+RELATED = {
+    "sql": (load_lark(SQL, name="sql", start="select"), QUERIES),
+    "lexemes": (load_lark(NUMBERS % "longest"), ["1.1.", "1. .", "11 1;1.", "1 1;.", "1.1 .", "1 11;1.1.", "111."]),
+    "contextual": (load_lark(NUMBERS % "contextual"), ["1.1.", "1. .", "11 1;1.", "1 1;.", "1.1 .", "1 11;1.1."]),
+}
+"""Texts with beginnings in common whose lexemes are other ones."""
+
+
 @pytest.mark.parametrize("text", QUERIES)
 def test_sql_sites_are_the_nodes_of_larks_tree(text):
     grammar = load_lark(SQL, name="sql", start="select")
@@ -102,6 +119,23 @@ def test_certain_sites_are_sites_of_every_completion(data, policy, rules, ignore
         if rest is not None:
             assert certain <= set(automaton.sites(so_far + rest, True))
         before = certain
+
+
+@pytest.mark.parametrize("source", ["sql", "lexemes", "contextual"])
+@settings(max_examples=25, deadline=None)
+@given(data=st.data())
+def test_sites_do_not_depend_on_what_was_read_before(data, source):
+    """Beginnings of related texts in any order, against a finder that has read none."""
+    grammar, texts = RELATED[source]
+    automaton = TokenAutomaton(compile_grammar(grammar, BYTES), None)
+    fresh = TokenAutomaton(compile_grammar(grammar, BYTES), None)
+    for _ in range(12):
+        text = data.draw(st.sampled_from(texts)).encode()
+        end = data.draw(st.integers(0, len(text)))
+        fresh._sites._parser._read.clear()
+        assert automaton.sites(text[:end], False) == fresh.sites(text[:end], False), text[:end]
+        fresh._sites._parser._read.clear()
+        assert automaton.sites(text, True) == fresh.sites(text, True)
 
 
 @pytest.mark.parametrize("policy", ["longest", "contextual"])
