@@ -257,6 +257,17 @@ class TokenAutomaton:
 
     def _guess_after(self, place: int, tokens: NDArray[np.int64]) -> NDArray[np.int64]:
         assert self._closing is not None
+        config, tails = self._machine.parts_of(place)
+        if tails or not config:
+            return self._guess_reading(place, tokens)
+        guesses = self._closing.tokens_left_inside(config, tokens)
+        others = np.flatnonzero(guesses < 0)
+        if len(others):
+            guesses[others] = self._guess_reading(place, tokens[others])
+        return guesses
+
+    def _guess_reading(self, place: int, tokens: NDArray[np.int64]) -> NDArray[np.int64]:
+        assert self._closing is not None
         pools = self._machine.pools
         states = self._machine.read_all(place, 0, tokens)
         places = pools.column(STATES, layout.FIRST)[states]
@@ -264,9 +275,12 @@ class TokenAutomaton:
         done: NDArray[np.int32] = pools.get(layout.STATE_DONE)
         # 0 is no config; nor is there one to ask about where the text has ended.
         configs = np.where((states < 0) | (tails != 0) | (done[states] != 0), 0, configs)
-        distinct, which = np.unique(configs, return_inverse=True)
-        guesses = [self._closing.tokens_left(config) if config else 0 for config in distinct.tolist()]
-        return np.array(guesses, dtype=np.int64)[which]
+        found = np.zeros(int(configs.max(initial=0)) + 1, dtype=np.int64)
+        is_reached = np.zeros(len(found), dtype=np.bool_)
+        is_reached[configs] = True
+        for config in np.flatnonzero(is_reached[1:]).tolist():
+            found[config + 1] = self._closing.tokens_left(config + 1)
+        return found[configs]
 
     def _set_limits(self) -> None:
         table, limit = self._machine.pools.table, self._limit

@@ -22,6 +22,11 @@ from smcdsl.automaton.tables import AutomatonTables
 
 MOST_STATES = 2_000
 """LR states of parsers at most; the ways to an end are worked out for all of them."""
+_MOST_LEXEMES = 3
+_MOST_CUTS = 4
+"""Lexemes in a token, and places in tokens where a lexeme ends, up to which tokens need not be read."""
+_MOST_INSIDE = 256
+"""Lexer states of which it is remembered where all tokens end, four bytes a token."""
 _MOST_STEPS = 400
 """Lexer states that are walked from for one lexeme; beyond them it is taken to need no more tokens than found."""
 
@@ -37,6 +42,7 @@ class Closing:
         self._lexer, self._parser, self._stacks = tables.lexer, tables.parser, recognizer.stacks
         self._reached: dict[int, NDArray[np.int64]] = {}
         self._lexemes: dict[tuple[int, int], int] = {}
+        self._inside: dict[tuple[int, int], tuple[NDArray[np.int32], list[tuple[int, int]] | None]] = {}
         self._numbers: dict[int, int] = {}
         self._known: dict[int, int] = {}
         self._known_between: dict[tuple[int, int], int] = {}
@@ -55,6 +61,49 @@ class Closing:
         if known is None:
             found = [self._from(q, self._stack(node)) for q, node, _, _ in self._machine.hypotheses(config)]
             known = self._known[config] = min(found, default=0)
+        return known
+
+    def tokens_left_inside(self, config: int, tokens: NDArray[np.int64]) -> NDArray[np.int64]:
+        """(K,) about how many tokens are left after each of some, -1 where they have to be read for that.
+
+        Most tokens do not end the lexeme in which they begin, or all end it after the same bytes (a space): then it
+        suffices to know where in a lexeme they end.
+        """
+        hypotheses = self._machine.hypotheses(config)
+        if len(hypotheses) != 1 or hypotheses[0][2]:
+            return np.full(len(tokens), -1)
+        q, node, _, _ = hypotheses[0]
+        return self._by_lexeme(q, 0, self._stack(node), tokens, _MOST_LEXEMES)
+
+    def _by_lexeme(self, q: int, top: int, stack: int, tokens: NDArray[np.int64], most: int) -> NDArray[np.int64]:
+        """(K,) what is left after tokens that are under a node of the trie and so many lexemes at most; else -1."""
+        reached, cuts = self._inside_of(q, top)
+        ends = reached[tokens]
+        is_reached = np.zeros(len(self._lexer.accepting), dtype=np.bool_)
+        is_reached[ends] = True
+        left = np.full(len(is_reached), -1)
+        for state in (np.flatnonzero(is_reached[1:]) + 1).tolist():
+            least = self._from(state, stack)
+            left[state] = least if least < FAR else -1
+        found = left[ends]
+        for node, state in cuts if most > 1 and cuts is not None else ():
+            rest = np.flatnonzero(found < 0)
+            if not len(rest):
+                break
+            terminal = int(self._lexer.winner[state])
+            is_ignored = self._recognizer.plain_lexer.ignored >> terminal & 1
+            after = (stack,) if is_ignored else self._stacks.shift(stack, terminal)
+            if len(after) == 1:
+                start = self._stacks.start(after[0], self._recognizer.plain_lexer.mode[state])
+                found[rest] = self._by_lexeme(start, node, after[0], tokens[rest], most - 1)
+        return found
+
+    def _inside_of(self, q: int, top: int) -> tuple[NDArray[np.int32], list[tuple[int, int]] | None]:
+        known = self._inside.get((q, top))
+        if known is None:
+            if len(self._inside) >= _MOST_INSIDE:
+                self._inside.clear()
+            known = self._inside[q, top] = self._machine.inside(q, top, _MOST_CUTS)
         return known
 
     def _stack(self, node: int) -> int:

@@ -358,6 +358,18 @@ class Machine:
         ends = bool(reading.reached(self.t, q, marks.ctypes.data))
         return np.flatnonzero(marks), ends
 
+    def inside(self, q: int, top: int, most: int) -> tuple[NDArray[np.int32], list[tuple[int, int]] | None]:
+        """Where tokens under a node of the trie end within one lexeme, what leads to the node left out.
+
+        Returns:
+            (V,) lexer states, 0 for tokens that are not so; and (node, state) where a lexeme may end and others begin,
+            None if they are more than `most`.
+        """
+        states = np.zeros(int(self.pools.table[layout.VOCAB_SIZE]), dtype=np.int32)
+        cuts = np.zeros((most, 2), dtype=np.int32)
+        count = int(reading.inside(self.t, q, top, states.ctypes.data, cuts.ctypes.data, most))
+        return states, [(node, state) for node, state in cuts[:count].tolist()] if count <= most else None
+
     def next(self, state: int, token: int, special: Callable[[int, int], int]) -> int:
         """The state after a token; -1 if it is not allowed."""
         while True:

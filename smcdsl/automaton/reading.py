@@ -67,6 +67,7 @@ from smcdsl.automaton.layout import (
     TRIE_BYTE,
     TRIE_DEPTH,
     TRIE_SKIP,
+    TRIE_TOKENS,
     TURN_ENDS,
     VOCAB_SIZE,
 )
@@ -397,6 +398,43 @@ def reached(t: int, q: int, marks: int) -> bool:
             set_u8(marks, after, 1)
         node += 1
     return ends
+
+
+@njit()
+def inside(t: int, q: int, top: int, states: int, cuts: int, most: int) -> int:
+    """Write for tokens under a node of the trie the lexer states in which they end (i32 (V,) at `states`).
+
+    They are read from `q` on, what leads to the node left out, within one lexeme; others are passed over. Nodes at
+    which a lexeme may end and some byte ends it, and the state there, are written in pairs (i32 at `cuts`), but no
+    more than `most`. Returns how many there are.
+    """
+    next_state, depths, path = i64(t, NEXT_STATE), i64(t, TRIE_DEPTH), i64(t, OLD_OMEGA)
+    first_token, tokens = i64(t, FIRST_TOKEN), i64(t, TRIE_TOKENS)
+    set_i32(path, i32(depths, top), q)
+    # NEW_OMEGA holds the nodes along the path, negative once one is written down.
+    nodes = i64(t, NEW_OMEGA)
+    set_i32(nodes, i32(depths, top), top)
+    node, found = top + 1, 0
+    while node < i32(i64(t, TRIE_SKIP), top):
+        depth = i32(depths, node)
+        before = i32(path, depth - 1)
+        after = i32(next_state, 256 * before + u8(i64(t, TRIE_BYTE), node))
+        if after == 0:
+            parent = i32(nodes, depth - 1)
+            if parent >= 0 and accepting(t, before):
+                set_i32(nodes, depth - 1, -1)
+                if found < most:
+                    set_i32(cuts, 2 * found, parent)
+                    set_i32(cuts, 2 * found + 1, before)
+                found += 1
+            node = i32(i64(t, TRIE_SKIP), node)
+            continue
+        set_i32(path, depth, after)
+        set_i32(nodes, depth, node)
+        for i in range(i32(first_token, node), i32(first_token, node + 1)):
+            set_i32(states, i32(tokens, i), after)
+        node += 1
+    return found
 
 
 @njit(inline="always")

@@ -20,6 +20,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import cache
 from time import perf_counter
 from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
 
@@ -83,6 +84,12 @@ class Occasional(Protocol):
     def shares(self, states: NDArray[np.int64]) -> NDArray[np.float64]:
         """(n,) the share of the plain law that proposals from these states keep; NaN for the rule's."""
         ...
+
+
+@cache
+def _offers(kind: type, protocol: Any) -> bool:
+    """`isinstance`, asked once for each class: a protocol takes long to look a class through."""
+    return issubclass(kind, protocol)
 
 
 Chosen = slice | NDArray[np.int64]
@@ -257,16 +264,17 @@ def _local(
 ) -> Local:
     """Rows of one automaton."""
     allowed = automata[number].pick(rows.states, log_rows, rows.logprobs)
-    lookahead = lookaheads(number)
-    if lookahead is None or (isinstance(lookahead, Occasional) and not lookahead.acts(rows.states)):
+    lookahead: Any = lookaheads(number)
+    is_occasional = _offers(type(lookahead), Occasional)  # type: ignore[arg-type]
+    if lookahead is None or (is_occasional and not lookahead.acts(rows.states)):
         return Local(*allowed, None)
-    if rows.histories is not None and isinstance(lookahead, Remembering):
+    if rows.histories is not None and _offers(type(lookahead), Remembering):  # type: ignore[arg-type]
         after = lookahead.log_remembered(rows.histories, rows.states, allowed)
     else:
         after = lookahead.log_successors(rows.states, allowed)
     if not after.any():
         return Local(*allowed, None)
-    shares = lookahead.shares(rows.states) if isinstance(lookahead, Occasional) else None
+    shares = lookahead.shares(rows.states) if is_occasional else None
     return Local(*allowed, (after, lookahead.log_values(rows.states)), shares)
 
 

@@ -113,3 +113,39 @@ def test_guesses_after_tokens_are_those_of_the_states_they_lead_to():
     assert found == [guesses(automaton, automaton.next(state, token)) for token in allowed.tolist()]
     some = allowed[::3]
     assert automaton.tokens_to_end_after(state, some).tolist() == found[::3]
+
+
+MORE = {
+    **{name: (text, [*WITHIN, *ACROSS, *BYTES]) for name, (text, _) in GRAMMARS.items()},
+    "words": (
+        'start: NAME ("if" NAME "else" NAME)? | NUMBER\nNAME: /[a-z]+/\nNUMBER: /[0-9]+(\\.[0-9]+)?/\n%ignore " "',
+        [b" if", b" el", b"se", b" c", b" ", b"a i", b"  if a", b"1.", b"1.5", b"12", *BYTES],
+    ),
+    "spaces": (
+        'start: NAME (" = " NAME | ", " NAME)* " LIMIT " NUMBER\nNAME: /[a-z]+/\nNUMBER: /[0-9]+/',
+        [b" =", b" = ", b" = a", b", b", b" ab", b" LIM", b"IT ", b" ", b"bc", b"12", *BYTES],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", MORE)
+def test_where_tokens_end_in_a_lexeme_says_what_reading_them_does(name):
+    text, tokens = MORE[name]
+    automaton = automaton_of(text, tokens)
+    rng = np.random.default_rng(3)
+    told = 0
+    for _ in range(40):
+        state = automaton.start
+        for _ in range(int(rng.integers(1, 14))):
+            bits = np.unpackbits(automaton.mask(state).view(np.uint8), bitorder="little")
+            allowed = np.flatnonzero(bits[: len(tokens)])
+            if not len(allowed):
+                break
+            place = automaton._machine.place_of(state)
+            config, _ = automaton._machine.parts_of(place)
+            found = automaton._closing.tokens_left_inside(config, allowed)
+            read = automaton._guess_reading(place, allowed)
+            assert (found[found >= 0] == read[found >= 0]).all(), (name, allowed, found, read)
+            told += int((found >= 0).sum())
+            state = automaton.next(state, int(rng.choice(allowed)))
+    assert told > 100
