@@ -39,6 +39,7 @@ PROGRAMS = {
     "sql": ROOT / "examples/text_to_sql.smc",
     "sql_shots": HERE / "programs/sql_shots.smc",
     "pddl": ROOT / "benchmarks/tasks/programs/planetarium_prompted/grammar.smc",
+    "hostile": HERE / "programs/hostile.smc",
 }
 NONE = "none"
 
@@ -115,6 +116,8 @@ class Kind:
 
 def inputs_of(name: str) -> list[dict[str, Any]]:
     """Values of a program's inputs, one mapping an input."""
+    if name == "hostile":
+        return [{} for _ in range(40)]
     if name == "pddl":
         data = splits.data_folder() / "planetarium"
         domain = (data / "blocksworld.domain.pddl").read_text(encoding="utf-8")

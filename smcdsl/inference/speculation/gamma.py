@@ -28,6 +28,7 @@ _MEASURED = 3
 _FIRST_SECONDS = 1.0
 """Rounds, and their seconds, without drafts before the first try, which costs up to a tenth of a second once."""
 _LONGEST_PAUSE = 256
+_CHOICES = np.array(CANDIDATES)
 
 
 @dataclass(frozen=True)
@@ -122,7 +123,7 @@ class AdaptiveGamma:
             return _FIRST_TRY
         if self.lost > ALLOWANCE * self.spent:
             return 0
-        best = max(CANDIDATES, key=lambda gamma: self.speed(gamma, particles, rows))
+        best = CANDIDATES[int(self._speeds(particles, rows).argmax())]
         if best == 0 and self._rounds >= self._next_try:
             self._pause = min(2 * self._pause, _LONGEST_PAUSE)
             self._next_try = self._rounds + self._pause
@@ -154,34 +155,39 @@ class AdaptiveGamma:
             self._pause = 8
 
     def pass_seconds(self, rows: float) -> float:
-        """A pass of the target over so many rows: a weighted least-squares line with no negative part."""
+        """A pass of the target over so many rows."""
+        start, slope = self._pass_line()
+        return start + slope * rows
+
+    def _pass_line(self) -> tuple[float, float]:
+        """A weighted least-squares line through the seconds of passes, with no negative part: (start, slope)."""
         count, x, xx, y, xy = self._passes.tolist()
         if not count:
-            return 0.0
+            return 0.0, 0.0
         spread = count * xx - x * x
         slope = (count * xy - x * y) / spread if spread > 1e-9 * max(xx * count, 1.0) else 0.0
         slope = min(max(slope, 0.0), y / max(x, 1e-12))
-        return max((y - slope * x) / count, 0.0) + slope * rows
+        return max((y - slope * x) / count, 0.0), slope
 
     def speed(self, gamma: int, particles: int, rows: int) -> float:
-        """Predicted tokens a second of a round with so many tokens drafted."""
-        tokens, drafted, going, chance = 1.0, 0.0, 1.0, self._chance
-        for depth in range(gamma):
-            here = _share(self._drafted[depth], self._wanted[depth], self._presence)
-            drafted += going * here
-            going *= here * _share(self._accepted[depth], self._drafted[depth], chance)
-            tokens += going
-        # All drafted tokens are sent, whatever becomes of those before them.
-        sent = rows * (1.0 + self._sent(gamma))
+        """Predicted tokens a second of a round with so many tokens drafted, one of `CANDIDATES`."""
+        return float(self._speeds(particles, rows)[CANDIDATES.index(gamma)])
+
+    def _speeds(self, particles: int, rows: int) -> NDArray[np.float64]:
+        """Of every candidate."""
+        presence, chance = self._presence, self._chance
+        here = (self._drafted + 2.0 * presence) / (self._wanted + 2.0)
+        going = np.cumprod(here * (self._accepted + 2.0 * chance) / (self._drafted + 2.0))
+        tokens = 1.0 + np.concatenate([[0.0], going.cumsum()])[_CHOICES]
+        # All drafted tokens are sent, whatever becomes of those before them; and a draft that is there at one depth
+        # is there at the next with the same share.
+        sent = np.concatenate([[0.0], np.cumprod(np.full(len(going), presence)).cumsum()])[_CHOICES]
         drafting, depths = self._drafting.tolist()
         other, emitted = self._other.tolist()
-        seconds = self.pass_seconds(sent) + gamma * drafting / max(depths, 1e-12)
+        start, slope = self._pass_line()
+        seconds = start + slope * rows * (1.0 + sent) + _CHOICES * drafting / max(depths, 1e-12)
         seconds += particles * tokens * other / max(emitted, 1e-12)
-        return particles * tokens / max(seconds, 1e-12)
-
-    def _sent(self, gamma: int) -> float:
-        """Drafted rows a situation: a draft that is there at one depth is there at the next with the same share."""
-        return sum(self._presence ** (depth + 1) for depth in range(gamma))
+        return particles * tokens / np.maximum(seconds, 1e-12)
 
     @property
     def _presence(self) -> float:
