@@ -70,7 +70,7 @@ def without_echoes(
     rest = _with_damaged_holes(rest, tree)
     lost = unknown - _unknown_names(rest, tree.source) | _introduced_by(tree)
     rest = _without_consequences(rest, tree, lost)
-    return _without_doubled([*_first_of_lines(syntax_mistakes), *_merged(rest, tree.source)])
+    return _without_doubled([*_merged(_first_of_lines(syntax_mistakes), tree.source), *_merged(rest, tree.source)])
 
 
 def _names_nothing(diagnostic: Diagnostic) -> bool:
@@ -105,10 +105,19 @@ def _merged(found: Sequence[Diagnostic], source: Source) -> list[Diagnostic]:
     kept: dict[object, list[Diagnostic]] = {}
     for index, diagnostic in enumerate(sorted(found, key=lambda each: each.primary.start if each.primary else 0)):
         span = diagnostic.primary
-        is_plain = diagnostic.code in _OF_ONE_THING and span is not None and span.source == source
+        is_plain = _names_one_thing(diagnostic) and span is not None and span.source == source
         key = (diagnostic.code, diagnostic.message, span.text) if is_plain and span is not None else index
         kept.setdefault(key, []).append(diagnostic)
     return [_merge(group) for group in kept.values()]
+
+
+def _names_one_thing(diagnostic: Diagnostic) -> bool:
+    """Whether equal messages tell of one mistake, also where a word of the language is used as a name."""
+    span = diagnostic.primary
+    is_reserved = (
+        diagnostic.code == "E0111" and span is not None and diagnostic.message.startswith(f"`{span.text}` is a word")
+    )
+    return diagnostic.code in _OF_ONE_THING or is_reserved
 
 
 def _merge(group: list[Diagnostic]) -> Diagnostic:
