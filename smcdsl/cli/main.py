@@ -191,4 +191,7 @@ def _of(context: list[click.Context], fallback: Terminal) -> Terminal:
 
 def _usage(error: click.ClickException) -> str:
     ctx = getattr(error, "ctx", None)
+    option = getattr(error, "option_name", "") if isinstance(error, click.NoSuchOption) else ""
+    if ctx is not None and ctx.parent is not None and any(option in each.opts for each in ctx.parent.command.params):
+        return f"`{option}` goes before the verb: `{ctx.parent.command_path} {option} {ctx.info_name} ...`"
     return f"see `{ctx.command_path} --help`" if ctx is not None else ""

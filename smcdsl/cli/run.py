@@ -208,6 +208,8 @@ def _options(given: dict[str, Any]) -> Options:
     texts = _texts(given["inputs"], given["inputs_file"])
     if given["batch"] and given["runs"]:
         raise click.UsageError("--batch and --runs do not go together")
+    if given["batch"] and given["output_format"] in ("text", "table"):
+        raise click.UsageError(f"--batch writes JSON lines, so `--format {given['output_format']}` has no meaning here")
     view = None
     if given["view"] is not None:
         from smcdsl.report.results import parse_view

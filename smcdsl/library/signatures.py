@@ -20,6 +20,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from difflib import get_close_matches
 from typing import Any, get_args
 
 from smcdsl.errors import Diagnostic, Label, Source, Span
@@ -74,10 +75,10 @@ def read_functions(file: LibraryFile, prefix: str) -> PythonFile:
     except (SyntaxError, ValueError) as error:
         found.problems.append(_unreadable(source, error))
         return found
-    places = _Places(source)
+    reader = _Reader(file, _Places(source), found.problems, _defined(tree))
     for node in tree.body:
         if isinstance(node, ast.FunctionDef) and not node.name.startswith("_"):
-            signature = _Reader(file, places, found.problems).signature(node, f"{prefix}.{node.name}")
+            signature = reader.signature(node, f"{prefix}.{node.name}")
             found.functions[node.name] = signature
     return found
 
@@ -106,6 +107,8 @@ class _Reader:
     file: LibraryFile
     places: _Places
     problems: list[Diagnostic]
+    defined: frozenset[str] | None
+    """The names that the file defines; None where that cannot be told."""
 
     def signature(self, node: ast.FunctionDef, name: str) -> Signature:
         decorator = next((found for found in node.decorator_list if _is_potential(found)), None)
@@ -148,10 +151,22 @@ class _Reader:
                         keyword, "the arguments of `@potential` must be literals", "this would have to be run"
                     )
         facts, mistakes = facts_of(values)
+        keywords = {found.arg: found for found in decorator.keywords} if isinstance(decorator, ast.Call) else {}
         for name, mistake in mistakes.items():
-            keyword = next(found for found in decorator.keywords if found.arg == name)  # type: ignore[attr-defined]
-            self._complain(keyword, f"`@potential` does not understand `{name}`", mistake)
+            self._complain(keywords[name], f"`@potential` does not understand `{name}`", mistake)
+        for name in FORM_NAMES:
+            if values.get(name) is not None:
+                self._check_form(keywords[name], values[name])
         return facts
+
+    def _check_form(self, keyword: ast.keyword, value: object) -> None:
+        """That a prefix form or an explanation is a function of the file."""
+        if not isinstance(value, str):
+            self._complain(keyword, f"`{keyword.arg}` is the name of a function", "a text is needed")
+        elif self.defined is not None and value not in self.defined:
+            near = get_close_matches(value, self.defined, 1)
+            label = f"did you mean `{near[0]}`?" if near else "this file defines no such function"
+            self._complain(keyword, f"`{keyword.arg}` names `{value}`, which `{self.file.name}` does not define", label)
 
     def _complain(self, keyword: ast.keyword, message: str, label: str) -> None:
         self.problems.append(Diagnostic("E0508", message, (Label(self.places.of(keyword), label, primary=True),)))
@@ -162,6 +177,8 @@ FACT_NAMES = (
     "cost", "prefix", "pure", "batch", "timeout", "on_error", "on_timeout", "workers", "version", "cache",
 )  # fmt: skip
 """The facts that a potential may state, as programs and decorators spell them."""
+FORM_NAMES = ("prefix_form", "explanation")
+"""What decorators may name besides: other functions of the file."""
 
 
 def facts_of(values: Mapping[str, Any]) -> tuple[PotentialFacts, dict[str, str]]:
@@ -172,7 +189,7 @@ def facts_of(values: Mapping[str, Any]) -> tuple[PotentialFacts, dict[str, str]]
     facts: dict[str, Any] = {}
     mistakes: dict[str, str] = {}
     for name, value in values.items():
-        if name in ("prefix_form", "explanation"):  # which functions of the file to call: run-time matters
+        if name in FORM_NAMES:  # which functions of the file to call: run-time matters
             continue
         try:
             key, read = _fact(name, value)
@@ -189,7 +206,9 @@ def facts_of(values: Mapping[str, Any]) -> tuple[PotentialFacts, dict[str, str]]
 
 def _fact(name: str, value: Any) -> tuple[str, Any]:
     if name not in FACT_NAMES:
-        raise ValueError(f"the facts are {', '.join(FACT_NAMES)}")
+        near = get_close_matches(name, (*FACT_NAMES, *FORM_NAMES), 1)
+        known = f"the facts are {', '.join((*FACT_NAMES, *FORM_NAMES))}"
+        raise ValueError(f"did you mean `{near[0]}`?" if near else known)
     if name in ("cost", "timeout"):
         if value is None:
             return f"{name}_seconds", None
@@ -222,6 +241,21 @@ def _unreadable(source: Source, error: SyntaxError | ValueError) -> Diagnostic:
     span = Span(source, start, start + max(len(source.line(line)), 1))
     text = error.msg if isinstance(error, SyntaxError) else str(error)
     return Diagnostic("E0210", f"`{source.name}` is not valid Python", (Label(span, text, primary=True),))
+
+
+def _defined(tree: ast.Module) -> frozenset[str] | None:
+    """The names that a module has when it has been run; None if it imports all that another one has."""
+    found: set[str] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            found.add(node.name)
+        elif isinstance(node, ast.Import | ast.ImportFrom):
+            if any(name.name == "*" for name in node.names):
+                return None
+            found.update((name.asname or name.name).partition(".")[0] for name in node.names)
+        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            found.add(node.id)
+    return frozenset(found)
 
 
 def _is_potential(decorator: ast.expr) -> bool:

@@ -260,3 +260,17 @@ def test_a_config_file_may_be_named(smcdsl):
     made = smcdsl("--config", "own.toml", "run", "letters.smc", "--show-config")
     assert json.loads(made.out)["seed"]["value"] == 11
     assert smcdsl("--config", "none.toml", "run", "letters.smc", "--show-config").code == 2
+
+
+def test_options_of_all_verbs_go_before_the_verb(smcdsl):
+    made = smcdsl("run", "letters.smc", "-v")
+    assert made.code == 2
+    assert "no such option '-v'" in made.err
+    assert "help: `-v` goes before the verb: `smcdsl -v run ...`" in made.err
+    assert "see `smcdsl run --help`" in smcdsl("run", "letters.smc", "--nonsense").err
+
+
+def test_batches_are_written_as_json_lines_only(smcdsl):
+    made = smcdsl("run", "letters.smc", "--batch", "rows.jsonl", "--format", "table")
+    assert made.code == 2
+    assert "--batch writes JSON lines, so `--format table` has no meaning here" in made.err

@@ -84,7 +84,8 @@ def _never_came(factor: PlannedFactor) -> Diagnostic:
         f"`{factor.name}` was never looked at early",
         (label,),
         notes=(wanted,),
-        help="choose a boundary that comes more often, such as `token`, or leave out `at`",
+        help="boundaries of `.lark` grammars are met while a text is written, others mostly when it ends; "
+        "choose another one, judge at `token` with a potential for any prefix, or leave out `at`",
     )
 
 
