@@ -15,6 +15,7 @@ import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from difflib import get_close_matches
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -65,17 +66,29 @@ def read_source(path: str | Path) -> Source:
         fact = f"byte 0x{error.object[error.start]:02x} on line {line} is not UTF-8"
         raise UsageError(_unreadable(name, f"`{name}` is not a UTF-8 text", fact)) from error
     except FileNotFoundError as error:
-        raise UsageError(_unreadable(name, f"there is no file `{name}`")) from error
+        near = get_close_matches(Path(name).name, _programs_in(Path(name).parent), 1)
+        help = f"did you mean `{Path(name).with_name(near[0])}`?" if near else ""
+        raise UsageError(_unreadable(name, f"there is no file `{name}`", help=help)) from error
     except IsADirectoryError as error:
-        raise UsageError(_unreadable(name, f"`{name}` is a folder, not a program")) from error
+        inside = _programs_in(Path(name))
+        help = f"name a program in it: {', '.join(f'`{Path(name) / each}`' for each in inside[:3])}" if inside else ""
+        raise UsageError(_unreadable(name, f"`{name}` is a folder, not a program", help=help)) from error
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise UsageError(_unreadable(name, f"`{name}` cannot be read", reason)) from error
     return Source("<stdin>" if name == "-" else name, text.replace("\r\n", "\n").replace("\r", "\n"))
 
 
-def _unreadable(name: str, message: str, fact: str = "") -> Diagnostic:
-    return Diagnostic("E0816", message, context=name, facts=(fact,) if fact else ())
+def _unreadable(name: str, message: str, fact: str = "", help: str = "") -> Diagnostic:
+    return Diagnostic("E0816", message, context=name, facts=(fact,) if fact else (), help=help)
+
+
+def _programs_in(folder: Path) -> list[str]:
+    """The names of the programs in a folder."""
+    try:
+        return sorted(path.name for path in folder.glob("*.smc"))
+    except OSError:
+        return []
 
 
 def check(

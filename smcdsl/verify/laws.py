@@ -37,7 +37,7 @@ def check_laws(program: CompiledProgram, values: Mapping[str, Any], settings: Se
         if isinstance(made, Check):
             checks = [made]
         else:
-            checks = [texts(made.enumerated, made.setup), promises(made.enumerated)]
+            checks = [texts(made.enumerated, made.setup), promises(made.enumerated, made.setup.plan)]
             if not made.enumerated.findings:
                 checks.append(_costs(program, made, pools))
     return Verification(program.program.name, int(settings["seed"]), tuple(checks))

@@ -17,6 +17,7 @@ from smcdsl.inference.factors.calls import PotentialCalls
 from smcdsl.inference.sandwich import Sandwich
 from smcdsl.inference.settings import Settings as RunSettings
 from smcdsl.library.functions import resolve_function
+from smcdsl.plan import Plan
 from smcdsl.program.types import STR, list_of
 from smcdsl.protocols import LanguageModel
 from smcdsl.verify.enumeration import Enumerated, Enumeration
@@ -119,7 +120,7 @@ def verify(
 
 
 def _on_the_table(setup: Setup, enumerated: Enumerated, settings: Settings, runs: int) -> list[Check]:
-    checks = [texts(enumerated, setup), promises(enumerated)]
+    checks = [texts(enumerated, setup), promises(enumerated, setup.plan)]
     if enumerated.findings:
         return [*checks, Check("weights", None, ("not looked at: the potentials come first",))]
     if not enumerated.masses:
@@ -206,12 +207,15 @@ def texts(found: Enumerated, setup: Setup) -> Check:
     return Check("texts", None, tuple(details))
 
 
-def promises(found: Enumerated) -> Check:
+def promises(found: Enumerated, plan: Plan) -> Check:
     """Whether potentials kept to what they promise."""
     looks = f"{found.num_previews:,} previews" if found.num_previews else "no previews"
     if found.findings:
         return Check("potentials", False, (f"{looks} looked at",), tuple(found.findings))
     promise = f"{looks}: what they refused has no mass" if found.num_previews else looks
+    awaited = {f"`{hole}.{boundary}`" for factor in plan.factors for hole, boundary in factor.boundaries}
+    if awaited and not found.num_previews:
+        promise = f"{looks}: {', '.join(sorted(awaited))} never came, so how beginnings are judged is not checked"
     return Check("potentials", True, (promise, "asked twice, in other orders and batches: the same answers"))
 
 

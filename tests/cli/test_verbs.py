@@ -274,3 +274,19 @@ def test_batches_are_written_as_json_lines_only(smcdsl):
     made = smcdsl("run", "letters.smc", "--batch", "rows.jsonl", "--format", "table")
     assert made.code == 2
     assert "--batch writes JSON lines, so `--format table` has no meaning here" in made.err
+
+
+def test_a_program_that_is_not_there_is_looked_for(smcdsl):
+    assert "help: did you mean `letters.smc`?" in smcdsl("run", "leters.smc").err
+    assert "help: name a program in it: `letters.smc`" in smcdsl("run", ".").err
+    assert "help:" not in smcdsl("run", "elsewhere/letters.smc").err
+
+
+def test_previews_that_never_came_are_not_called_checked(smcdsl):
+    Path("parts.smc").write_text(
+        'smc 1\ngrammar g {\n  start = one one "."\n  one = "a" | "b"\n}\n'
+        'generate {\n  text "[[x: g]]!"\n  require chars(x) > 0 at one\n}\n'
+    )
+    made = smcdsl("test", "--potentials", "parts.smc")
+    assert made.code == 0
+    assert "no previews: `x.one` never came, so how beginnings are judged is not checked" in made.out
