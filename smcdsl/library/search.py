@@ -96,7 +96,7 @@ class Search:
         """
         for base in dict.fromkeys((self.folder, self.root)):
             found = base / path
-            if found.is_file():
+            if _is_file(found):
                 return self._own(found)
         kind, _, inner = path.partition("/")
         if kind in (GRAMMARS, POTENTIALS) and ".." not in PurePosixPath(inner).parts:
@@ -106,13 +106,13 @@ class Search:
     def module(self, path: str) -> LibraryFile | None:
         """A `.smc` file, relative to the importing one only."""
         found = self.folder / path
-        return self._own(found) if found.is_file() else None
+        return self._own(found) if _is_file(found) else None
 
     def _first(self, kind: str, inner: str) -> tuple[LibraryFile | None, bool]:
         """The project's file before the shipped one, and whether it hides that."""
         shipped = _read_shipped(kind, inner)
         own = self.root / kind / inner
-        if not own.is_file():
+        if not _is_file(own):
             return shipped, False
         if shipped is not None and shipped.path and Path(shipped.path).samefile(own):
             return shipped, False
@@ -136,6 +136,14 @@ class Search:
         return path.as_posix()
 
 
+def _is_file(path: Path | Traversable) -> bool:
+    """Whether there is such a file; a name that no file can have is none."""
+    try:
+        return path.is_file()
+    except (OSError, ValueError):
+        return False
+
+
 def _shipped(kind: str) -> Traversable:
     return files(f"smcdsl.{kind}")
 
@@ -148,7 +156,7 @@ def _read_shipped(kind: str, inner: str) -> LibraryFile | None:
     found = _shipped(kind)
     for part in inner.split("/"):
         found = found / part
-    if not found.is_file():
+    if not _is_file(found):
         return None
     path = str(found.resolve()) if isinstance(found, Path) else ""
     return LibraryFile(f"smcdsl/{kind}/{inner}", found.read_text(encoding="utf-8"), path, _module(kind, inner))

@@ -80,3 +80,20 @@ def test_an_argument_lost_in_a_broken_line_does_no_harm():
         '  "[[q: tx.substring_of(text)]]\\n"\n}\n\ngenerate {\n  user "Go."\n  assistant { use quoting("a") }\n}\n'
     )
     assert found(text)[0].startswith("E01")
+
+
+@pytest.mark.parametrize(("line", "code"), [("input @@ s", "E0111"), ("let s @@ = 3", "E0118")])
+def test_a_value_by_a_function_that_a_broken_line_may_have_introduced_is_none(line, code):
+    body = 'generate {\n  user "{{ limit }}"\n  assistant "[[q: /a/]]"\n}\n'
+    _, found = check_source(Source("broken.smc", f"smc 1\n\ninput limit: int = s(3)\n{line}\n\n{body}"))
+    assert [each.code for each in found] == [code]
+
+
+@pytest.mark.parametrize(
+    ("line", "code"),
+    [("grammar q = j{0}.x()", "E0201"), ('grammar q = lark("{0}.lark")', "E0209"), ('import "{0}.smc" as p', "E0209")],
+)
+def test_a_name_that_no_file_can_have_is_no_file(line, code):
+    text = f'smc 1\n{line.format("9" * 400)}\ngenerate {{\n  text "[[x: /a/]]"\n}}\n'
+    _, found = check_source(Source("long.smc", text))
+    assert code in [each.code for each in found]
