@@ -427,7 +427,10 @@ class _Formatter:
         return not _BLANK_LINE.search(self.text, before.span.end, after.span.start)
 
     def _is_block_turn(self, turn: st.Turn) -> bool:
-        return self.text[turn.role_span.end :].lstrip(" \t").startswith("{")
+        if len(turn.body) != 1 or not isinstance(turn.body[0], st.Text):
+            return True
+        between = self.text[turn.role_span.end : turn.body[0].span.start]
+        return "{" in re.sub(r"#[^\n]*", "", between)
 
     def _simple(self, statement: st.Statement, indent: int, verb: str) -> str:
         """A statement without a block."""

@@ -99,3 +99,9 @@ def test_a_text_with_mistakes_is_not_formatted() -> None:
     with pytest.raises(CompileError) as caught:
         formatted("smc 1\ngenerate {\n")
     assert caught.value.diagnostics[0].code == "E0103"
+
+
+@pytest.mark.parametrize("blank", [" ", "\t", " \ufeff", "\ufeff "])
+def test_a_turn_with_a_block_stays_one_whatever_blanks_stand_before_it(blank: str) -> None:
+    text = f'smc 1\n\ngenerate {{\n  assistant{blank}{{\n    "a"\n    "[[x: /b/]]"\n  }}\n}}\n'
+    assert format_source(Source("blanks.smc", text)) == text.replace(f"assistant{blank}{{", "assistant {")
