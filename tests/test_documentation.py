@@ -59,7 +59,7 @@ def test_the_python_example_runs(monkeypatch, capsys):
 
 def test_the_page_on_potentials_does_what_it_says(monkeypatch, capsys, tmp_path):
     text = (ROOT / "docs" / "potentials.md").read_text(encoding="utf-8")
-    blocks = re.findall(r"^```(\w*)\n(.*?)^```$", text, flags=re.MULTILINE | re.DOTALL)
+    blocks = re.findall(r"^```(\w+)\n(.*?)^```$", text, flags=re.MULTILINE | re.DOTALL)
     judges, interface = (block for kind, block in blocks if kind == "python")
     (program,) = (block for kind, block in blocks if kind == "smc")
     (command,) = (block for kind, block in blocks if kind == "sh")
