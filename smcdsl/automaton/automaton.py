@@ -21,6 +21,7 @@ from smcdsl.automaton import layout
 from smcdsl.automaton.applying import Allowed, gather
 from smcdsl.automaton.closing import Closing
 from smcdsl.automaton.completion import Completion
+from smcdsl.automaton.distinct import mapped
 from smcdsl.automaton.forcing import Forcing
 from smcdsl.automaton.layout import PLACES, STATES
 from smcdsl.automaton.limits import TokenLimit
@@ -275,12 +276,7 @@ class TokenAutomaton:
         done: NDArray[np.int32] = pools.get(layout.STATE_DONE)
         # 0 is no config; nor is there one to ask about where the text has ended.
         configs = np.where((states < 0) | (tails != 0) | (done[states] != 0), 0, configs)
-        found = np.zeros(int(configs.max(initial=0)) + 1, dtype=np.int64)
-        is_reached = np.zeros(len(found), dtype=np.bool_)
-        is_reached[configs] = True
-        for config in np.flatnonzero(is_reached[1:]).tolist():
-            found[config + 1] = self._closing.tokens_left(config + 1)
-        return found[configs]
+        return mapped(configs, 0, self._closing.tokens_left)
 
     def _set_limits(self) -> None:
         table, limit = self._machine.pools.table, self._limit

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from smcdsl.automaton.bits import bits
+from smcdsl.automaton.distinct import mapped
 from smcdsl.automaton.machine import Machine
 from smcdsl.automaton.recognizers import ParsedRecognizer
 from smcdsl.automaton.shortest import FAR, ShortestEnds
@@ -78,14 +79,8 @@ class Closing:
     def _by_lexeme(self, q: int, top: int, stack: int, tokens: NDArray[np.int64], most: int) -> NDArray[np.int64]:
         """(K,) what is left after tokens that are under a node of the trie and so many lexemes at most; else -1."""
         reached, cuts = self._inside_of(q, top)
-        ends = reached[tokens]
-        is_reached = np.zeros(len(self._lexer.accepting), dtype=np.bool_)
-        is_reached[ends] = True
-        left = np.full(len(is_reached), -1)
-        for state in (np.flatnonzero(is_reached[1:]) + 1).tolist():
-            least = self._from(state, stack)
-            left[state] = least if least < FAR else -1
-        found = left[ends]
+        found = mapped(reached[tokens], -1, lambda state: self._from(state, stack))
+        found[found >= FAR] = -1
         for node, state in cuts if most > 1 and cuts is not None else ():
             rest = np.flatnonzero(found < 0)
             if not len(rest):

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -20,6 +23,16 @@ def ranks(which: NDArray[np.int64], num_distinct: int) -> tuple[NDArray[np.int64
     before, sizes = np.empty_like(which), np.zeros(num_distinct, dtype=np.int64)
     count(which, before, sizes)
     return before, sizes
+
+
+def mapped(numbers: NDArray[np.integer[Any]], of_zero: int, of_others: Callable[[int], int]) -> NDArray[np.int64]:
+    """(n,) a function of small numbers, none negative, asked once for each that there is."""
+    size = int(numbers.max(initial=0)) + 1
+    is_there, found = np.zeros(size, dtype=np.bool_), np.full(size, of_zero)
+    is_there[numbers] = True
+    for each in (np.flatnonzero(is_there[1:]) + 1).tolist():
+        found[each] = of_others(each)
+    return found[numbers]
 
 
 @njit()
