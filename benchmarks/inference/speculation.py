@@ -229,6 +229,7 @@ def main() -> None:
     """Read the command line and measure."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", default="tiny", help="the target: a name, an alias or a folder")
+    parser.add_argument("--dtype", default="auto", help="auto, float32, bfloat16 or float16")
     parser.add_argument("--draft", action="append", help="forced, suffix, self, a name or folder; may be repeated")
     parser.add_argument("--gamma", action="append", help="a number or auto; may be repeated")
     parser.add_argument("--program", action="append", choices=sorted(PROGRAMS))
@@ -244,7 +245,7 @@ def main() -> None:
         taking, guessing = index_cost()
         print(f"index of suffixes: {taking:.1f} us to take in a token, {guessing:.1f} us for a guess")
         return
-    model = smcdsl.model(given.model)
+    model = smcdsl.model(given.model, dtype=given.dtype)
     drafts, gammas = given.draft or ["forced", "suffix"], given.gamma or ["4", "auto"]
     kinds = [(NONE, "0"), *((draft, gamma) for draft in drafts for gamma in gammas)]
     settings = {"method": given.method, "particles": given.particles, "max_tokens": given.max_tokens}

@@ -30,6 +30,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser("python -m benchmarks.tasks", description=__doc__, formatter_class=_Plain)
     parser.add_argument("task", choices=TASKS)
     parser.add_argument("--model", default="tiny", help="a folder, an alias, ORG/NAME, or tiny, the embedded one")
+    parser.add_argument("--dtype", default="auto", help="auto, float32, bfloat16 or float16")
     parser.add_argument("--methods", default="all", help=f"of {', '.join(METHODS)}; default all")
     parser.add_argument("--limit", type=int, help="rows; default all (molecules: 100)")
     parser.add_argument("--particles", type=int, default=10)
@@ -81,7 +82,7 @@ def _run(options: argparse.Namespace, task: Task, out: Path) -> Records:
     rows = task.rows(options.limit)
     # Threads of small matrix products wait for each other; a large model's owner sets the number.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
-    model = smcdsl.model(options.model)
+    model = smcdsl.model(options.model, dtype=options.dtype)
     facts = {name: value for name, value in model.description.items() if name not in ("source", "device")}
     facts["name"] = Path(options.model).name
     setting = {
