@@ -9,6 +9,7 @@ hole and following text the one with the shortest hole counts. States, rows and 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from heapq import heappop, heappush
 from pathlib import Path
 from threading import RLock
@@ -77,7 +78,7 @@ class TokenAutomaton:
             self._closing = Closing(tables, self._machine, self._recognizer)
         self._guesses: dict[int, tuple[NDArray[np.int64], NDArray[np.int64]]] = {}
         self._guesses_held = 0
-        self._sites = SiteFinder(tables, self._recognizer)
+        self._sites = SiteFinder(tables, self._recognizer, following)
         self._forcing = Forcing(self._machine, self._spell, self.mask, self.next)
         self._lock = RLock()
         self._noticed: dict[int, int] = {}
@@ -176,20 +177,24 @@ class TokenAutomaton:
         done: NDArray[np.int32] = self._machine.pools.get(layout.STATE_DONE)
         return np.maximum(done[states].astype(np.int64) - 1, 0)
 
-    def noticed(self, states: NDArray[np.int64], tokens: NDArray[np.int64]) -> NDArray[np.uint64]:
-        """(N,) bit i is set when the token makes a site of boundary i certain, as `sites` will say."""
+    def noticed(
+        self, states: NDArray[np.int64], tokens: NDArray[np.int64], text_before: Callable[[int], bytes]
+    ) -> NDArray[np.uint64]:
+        """(N,) which boundaries each token makes sites of certain, as `sites` will say: bits (`site.boundary_bit`).
+
+        Args:
+            states: (N,).
+            tokens: (N,).
+            text_before: what the model wrote of the hole before the token of an index. Asked for only where a state
+                does not tell the sites.
+        """
         with self._lock:
-            if not self.boundaries or not self._sites.incremental:
+            if not self.boundaries:
                 return np.zeros(len(states), dtype=np.uint64)
-            known = self._noticed
-            size = self.tables.vocab_size
-            result = []
-            for state, token in zip(states.tolist(), tokens.tolist()):
-                bits = known.get(state * size + token)
-                if bits is None:
-                    bits = known[state * size + token] = self._notice(state, token)
-                result.append(bits)
-            return np.array(result, dtype=np.uint64)
+            notice = self._notice if self._sites.by_configuration else self._notice_in
+            pairs = zip(states.tolist(), tokens.tolist())
+            found = [notice(state, token, index, text_before) for index, (state, token) in enumerate(pairs)]
+            return np.array(found, dtype=np.uint64)
 
     def sites(self, text: bytes, complete: bool) -> tuple[Site, ...]:
         """Occurrences of boundary rules in the text of a hole, in order of their end.
@@ -388,11 +393,24 @@ class TokenAutomaton:
             self._completable[state] = True
         return True
 
-    def _notice(self, state: int, token: int) -> int:
-        if state < 0 or token in self._turn_ends or self._is_finished(state):
-            return 0
-        config, _ = self._machine.parts_of(self._machine.place_of(state))
-        return self._sites.noticed(self._configuration(self._machine.hypotheses(config)), self._spell(token))
+    def _notice(self, state: int, token: int, index: int, text_before: Callable[[int], bytes]) -> int:
+        key = state * self.tables.vocab_size + token
+        bits = self._noticed.get(key)
+        if bits is None:
+            bits = 0
+            if not self._ends_by(state, token):
+                config, _ = self._machine.parts_of(self._machine.place_of(state))
+                hypotheses = self._machine.hypotheses(config)
+                bits = self._sites.noticed(self._configuration(hypotheses), self._spell(token))
+            self._noticed[key] = bits
+        return bits
+
+    def _notice_in(self, state: int, token: int, index: int, text_before: Callable[[int], bytes]) -> int:
+        return 0 if self._ends_by(state, token) else self._sites.noticed_in(text_before(index), self._spell(token))
+
+    def _ends_by(self, state: int, token: int) -> bool:
+        """Whether there is nothing to write behind a state, or by a token."""
+        return state < 0 or token in self._turn_ends or self._is_finished(state)
 
     def _spell(self, token: int) -> bytes:
         trie = self.tables.trie

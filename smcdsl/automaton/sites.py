@@ -2,7 +2,8 @@
 
 A deterministic parser of a lexed grammar tells its sites while it reads: a rule is closed for certain when every
 terminal that may come next reduces it over the same text. For other grammars sites are those of the
-leftmost-longest derivation, found in a chart when the text is complete, and none are reported before.
+leftmost-longest derivation, found in a chart when the text is complete. Grammars over bytes tell before which of them
+are in every derivation (`agreement`); for lexed grammars that no table decides none are reported before the end.
 """
 
 from __future__ import annotations
@@ -10,21 +11,21 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterable
+from functools import cached_property, reduce
+from operator import or_
 from typing import NamedTuple
 
+from smcdsl.automaton.agreement import Agreement, Announced, Reading
+from smcdsl.automaton.beginnings import Beginnings
 from smcdsl.automaton.bits import bits
-from smcdsl.automaton.derivations import Chart
+from smcdsl.automaton.derivations import Chart, Rules
 from smcdsl.automaton.recognizers import Hypothesis, ParsedRecognizer, RegularRecognizer
-from smcdsl.automaton.site import Site
+from smcdsl.automaton.site import Site, boundary_bit, order, safe_length
 from smcdsl.automaton.stacks import LinearStacks
 from smcdsl.automaton.tables import AutomatonTables, ParserTables
 
 __all__ = ["Site", "SiteFinder"]
 
-_LOOK_BACK = 64
-"""Bytes by which a text may be longer than one that was read before, if it is to be read from there."""
-_MOST_READ = 4096
-"""Beginnings that are remembered."""
 Closing = tuple[int, int]
 """(boundary, height of the stack below the rule): a site that a reduction closes."""
 
@@ -38,30 +39,46 @@ class _Path(NamedTuple):
 
 
 class SiteFinder:
-    """Finds the sites of one grammar."""
+    """Finds the sites of one grammar.
 
-    def __init__(self, tables: AutomatonTables, recognizer: RegularRecognizer | ParsedRecognizer) -> None:
-        self.incremental = False
+    Args:
+        tables: the compiled grammar.
+        recognizer: made of them.
+        following: the text right after the hole, None if the hole ends its turn.
+    """
+
+    def __init__(
+        self, tables: AutomatonTables, recognizer: RegularRecognizer | ParsedRecognizer, following: bytes | None
+    ) -> None:
         self._parser: _SiteParser | None = None
         self._chart: Chart | None = None
+        self._early: _EarlySites | None = None
         if not tables.boundaries:
             return
         rules = json.loads(tables.sites)
         if rules is None:
             assert isinstance(recognizer, ParsedRecognizer)
             self._parser = _SiteParser(tables, recognizer)
-            self.incremental = True
-        else:
-            self._chart = Chart(tables, rules, recognizer)
+            return
+        self._chart = Chart(tables, rules, recognizer)
+        if not rules["lexed"]:
+            self._early = _EarlySites(tables, Rules(rules), following)
+
+    @property
+    def by_configuration(self) -> bool:
+        """Whether `noticed` can tell; `noticed_in` does where this is False."""
+        return self._parser is not None
 
     def find(self, text: bytes, complete: bool) -> tuple[Site, ...]:
         """The sites of a text in order of their end, longer ones after those they contain."""
+        if self._early is not None and not complete:
+            return self._early.find(text)
         found: Iterable[Site] = ()
         if self._parser is not None:
             found = self._parser.find(text, complete)
         elif self._chart is not None and complete:
             found = self._chart.find(text)
-        return tuple(sorted(found, key=lambda site: (site.end, -site.start)))
+        return tuple(sorted(found, key=order))
 
     def noticed(self, configuration: int, text: bytes) -> int:
         """Bits of the boundaries of which reading `text` from `configuration` makes sites certain.
@@ -69,6 +86,43 @@ class SiteFinder:
         Exact while there is one way to cut the text into lexemes; once one of several turns out right, all.
         """
         return 0 if self._parser is None else self._parser.noticed(configuration, text)
+
+    def noticed_in(self, text: bytes, more: bytes) -> int:
+        """Bits of the boundaries of which reading `more` after `text` makes sites certain, as a run looks for them."""
+        return 0 if self._early is None else self._early.noticed(text, more)
+
+
+class _EarlySites:
+    """Sites of beginnings, for grammars over bytes."""
+
+    def __init__(self, tables: AutomatonTables, rules: Rules, following: bytes | None) -> None:
+        self._leaves, self._rules, self._following = tables.leaves, rules, following
+        self._bits = {name: boundary_bit(number) for number, name in enumerate(tables.boundaries)}
+        self._beginnings = Beginnings[Reading]()
+
+    @cached_property
+    def _agreement(self) -> Agreement:
+        """Made when first asked for: most runs ask for no sites."""
+        return Agreement(self._rules, self._leaves)
+
+    def find(self, text: bytes) -> tuple[Site, ...]:
+        """Sites that are certain after a beginning."""
+        return self._read(text).all()
+
+    def noticed(self, text: bytes, more: bytes) -> int:
+        """See `SiteFinder.noticed_in`. What may be text that follows the hole is not read, as runs do not."""
+        longer = text + more
+        before = self._read(text[: safe_length(text, self._following)])
+        after = self._read(longer[: safe_length(longer, self._following)])
+        return reduce(or_, (self._bits[site.rule] for site in after.since(before)), 0)
+
+    def _read(self, text: bytes) -> Announced:
+        known = self._beginnings.longest(text)
+        reading, length = (self._agreement.start, 0) if known is None else known
+        if length < len(text):
+            reading = self._agreement.read(reading, text[length:])
+            self._beginnings.keep(text, reading)
+        return reading.announced
 
 
 class _SiteParser:
@@ -83,7 +137,7 @@ class _SiteParser:
         self._certain: dict[tuple[int, int], tuple[Closing, ...]] = {}
         self._closings: dict[tuple[int, int], tuple[Closing, ...]] = {}
         self._heights: dict[int, int] = {}
-        self._read: dict[bytes, tuple[_Run, int]] = {}
+        self._read = Beginnings[tuple[_Run, int]]()
 
     def find(self, text: bytes, complete: bool) -> list[Site]:
         """Sites of a complete text, or those certain after a prefix."""
@@ -110,17 +164,15 @@ class _SiteParser:
 
     def _resumed(self, text: bytes) -> tuple[_Run, int]:
         """A run that has read the lexemes of a beginning of a text, and where they end: where one before it was."""
-        for length in range(len(text), max(len(text) - _LOOK_BACK, 0), -1):
-            known = self._read.get(text[:length])
-            if known is not None:
-                return known[0].copy(), known[1]
-        return _Run(self._tables, self._names, self._stacks, self._stacks.first), 0
+        known = self._read.longest(text)
+        if known is None:
+            return _Run(self._tables, self._names, self._stacks, self._stacks.first), 0
+        (run, position), _ = known
+        return run.copy(), position
 
     def _remember(self, text: bytes, position: int, run: _Run) -> None:
         """Keep a run, which nobody changes any more. Up to `position` lexemes are those of all texts that begin so."""
-        if len(self._read) >= _MOST_READ:
-            self._read.clear()
-        self._read[text] = run, position
+        self._read.keep(text, (run, position))
 
     def noticed(self, configuration: int, text: bytes) -> int:
         """See `SiteFinder.noticed`.
@@ -136,11 +188,11 @@ class _SiteParser:
             paths = [after for path in paths for after in self._after(path, byte)]
         waiting = [path for path in paths if not path.hypothesis.obligations]
         if undecided and not any(path.waits for path in waiting):
-            return (1 << len(self._names)) - 1
+            return reduce(or_, map(boundary_bit, range(len(self._names))))
         bits = 0
         for new, closed, _ in waiting or paths:
             for closing in self._new(before, closed, self._certain_now(new)):
-                bits |= 1 << closing[0]
+                bits |= boundary_bit(closing[0])
         return bits
 
     def _after(self, path: _Path, byte: int) -> Iterable[_Path]:

@@ -103,7 +103,7 @@ class HoleAutomata:
             logprobs = np.zeros((1, len(self._vocabulary)), dtype=np.float32)
             allowed = automaton.pick(state, logprobs, np.zeros(1, dtype=np.int64)).tokens[:1].astype(np.int64)
             if len(allowed):
-                automaton.noticed(state, allowed)
+                automaton.noticed(state, allowed, lambda _: b"")
                 automaton.advance(state, allowed)
 
     def _compile(self, hole: str, grammar: Grammar, began: float) -> AutomatonTables:

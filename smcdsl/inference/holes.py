@@ -40,7 +40,7 @@ class Automaton(Protocol):
 
     @property
     def boundaries(self) -> tuple[str, ...]:
-        """Names of the bits that `noticed` sets."""
+        """What the bits that `noticed` sets stand for (`automaton.site.boundary_bit`)."""
         ...
 
     def pick(self, states: NDArray[np.int64], values: NDArray[np.floating[Any]], rows: NDArray[np.int64]) -> Allowed:
@@ -59,8 +59,13 @@ class Automaton(Protocol):
         """(N,) bytes of what follows the hole that the model wrote itself."""
         ...
 
-    def noticed(self, states: NDArray[np.int64], tokens: NDArray[np.int64]) -> NDArray[np.uint64]:
-        """(N,) boundaries of which this token, taken in this state, made a site certain."""
+    def noticed(
+        self, states: NDArray[np.int64], tokens: NDArray[np.int64], text_before: Callable[[int], bytes]
+    ) -> NDArray[np.uint64]:
+        """(N,) boundaries of which this token, taken in this state, made a site certain.
+
+        `text_before` tells what the hole's text is before the token of an index, for automata whose states do not.
+        """
         ...
 
     def sites(self, text: bytes, complete: bool) -> tuple[Site, ...]:

@@ -144,16 +144,6 @@ def whole_characters(text: bytes) -> str:
     raise AssertionError("more than a character is incomplete")
 
 
-def safe_length(text: bytes, following: bytes | None) -> int:
-    """How much of an unfinished hole's text is sure to be the hole's: its end may be part of what follows."""
-    if following is None:
-        return len(text)
-    for length in range(min(len(following) - 1, len(text)), 0, -1):
-        if text.endswith(following[:length]):
-            return len(text) - length
-    return len(text)
-
-
 def reach(watch: Watch, text: bytes, sites: Iterable[Any]) -> int | None:
     """The length of the text up to the last site of the watch's boundaries; None before the first."""
     ends = [site.end for site in sites if site.rule in watch.boundaries and site.end <= len(text)]

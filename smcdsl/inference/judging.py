@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+from smcdsl.automaton.site import safe_length
 from smcdsl.errors import PotentialError
 from smcdsl.inference.course import Arrival, Course
 from smcdsl.inference.holes import Site
@@ -15,7 +16,6 @@ from smcdsl.inference.judgement import (
     Verdict,
     occurrence_spans,
     reach,
-    safe_length,
     weigh,
     whole_characters,
 )

@@ -9,11 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field
+from functools import reduce
+from operator import or_
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from smcdsl.automaton.site import boundary_bit
 from smcdsl.program.evaluation import freeze
 from smcdsl.protocols import Role
 
@@ -146,7 +149,8 @@ class Frames:
             names = {name for watch in watches for name in watch.boundaries}
             self.automata[number] = -1 if frame.hole is None else frame.hole.automaton
             self.previews[number] = sum(value for _, value in frame.previews)
-            self.watched[number] = sum(1 << bit for bit, name in enumerate(boundaries) if name in names)
+            bits = (boundary_bit(bit) for bit, name in enumerate(boundaries) if name in names)
+            self.watched[number] = reduce(or_, bits, 0)
             self.every_token[number] = "token" in names
             self.every_line[number] = "line" in names
             self.watches[number] = bool(names)

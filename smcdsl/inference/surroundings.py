@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from smcdsl.inference.course import Arrival, Course, Death
 from smcdsl.inference.holes import Automata, Automaton
@@ -86,6 +87,16 @@ class Surroundings:
             if before is None:
                 before = self.model.vocabulary.spell(self.prefixes.sequence(parent, hole.start))
             text = self._texts[key] = before + self.model.vocabulary.token_bytes[token]
+        return text
+
+    def text_before(self, frames: NDArray[np.int64], prefixes: NDArray[np.int64]) -> Callable[[int], bytes]:
+        """What the model wrote in the holes that these (N,) frames are in, by index."""
+
+        def text(index: int) -> bytes:
+            hole = self.frames[int(frames[index])].hole
+            assert hole is not None, "only holes have boundaries"
+            return self.hole_text(hole, int(prefixes[index]))
+
         return text
 
     def _written(self, number: int, state: int) -> int | None:

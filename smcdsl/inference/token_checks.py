@@ -11,19 +11,22 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import reduce
+from operator import or_
 from time import perf_counter
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from smcdsl.automaton.site import boundary_bit, safe_length
 from smcdsl.errors import PotentialError
 from smcdsl.inference.advance import Interpreter
 from smcdsl.inference.course import Death
 from smcdsl.inference.courses import Courses
 from smcdsl.inference.draws import Draws, Purpose
 from smcdsl.inference.factors.calls import PotentialCalls
-from smcdsl.inference.judgement import Calling, reach, safe_length, weigh, whole_characters
+from smcdsl.inference.judgement import Calling, reach, weigh, whole_characters
 from smcdsl.inference.judging import placed
 from smcdsl.inference.particles import Frame
 from smcdsl.inference.proposals import (
@@ -123,7 +126,7 @@ class TokenChecks:
             assert hole is not None
             names = {name for watch in hole.checked for name in watch.boundaries}
             boundaries = enumerate(self.interpreter.automata[hole.automaton].boundaries)
-            bits = sum(1 << bit for bit, name in boundaries if name in names)
+            bits = reduce(or_, (boundary_bit(number) for number, name in boundaries if name in names), 0)
             self._looks[frame] = bits, "token" in names, "line" in names
         return self._looks[frame]
 
@@ -268,9 +271,14 @@ class _Step:
             looks = [self.checks.looks(frame) for frame in places.frames[rows[own]].tolist()]
             watched = np.array([bits for bits, _, _ in looks], dtype=np.uint64)
             asked[own] = ended | np.array([every for _, every, _ in looks])
-            asked[own] |= (automata[number].noticed(before, tokens[own]).astype(np.uint64) & watched) != 0
+            if watched.any():
+                noticed = automata[number].noticed(before, tokens[own], self._text_before(rows[own], places))
+                asked[own] |= (noticed & watched) != 0
             asked[own] |= np.array([line for _, _, line in looks]) & self.checks.newlines[tokens[own]]
         return [None if length < 0 else length for length in lengths[asked].tolist()], asked
+
+    def _text_before(self, rows: NDArray[np.int64], places: Places) -> Callable[[int], bytes]:
+        return self.checks.interpreter.text_before(places.frames[rows], places.prefixes[rows])
 
     def _answered(self, courses: Sequence[Calling[Death | None]]) -> list[Death | None]:
         """What judgements come to, their calls made together."""

@@ -212,7 +212,7 @@ class Tokens(Population):
         pair_rows, pair_tokens = rows[first], tokens[first]
         children = self.interpreter.prefixes.extend_each(row_prefixes[pair_rows], pair_tokens)
         began = perf_counter()
-        states, stops = self._next_states(situation, row_frames, pair_rows, pair_tokens)
+        states, stops = self._next_states(situation, row_frames, row_prefixes, pair_rows, pair_tokens)
         self.seconds.masks += perf_counter() - began
         particles.prefixes[active] = children[inverse]
         particles.states[active] = states[inverse]
@@ -232,6 +232,7 @@ class Tokens(Population):
         self,
         situation: Rows,
         row_frames: NDArray[np.int64],
+        row_prefixes: NDArray[np.int64],
         rows: NDArray[np.int64],
         tokens: NDArray[np.int64],
     ) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
@@ -254,7 +255,8 @@ class Tokens(Population):
                 continue
             watched = interpreter.frames.watched[frames[own]]
             if watched.any():
-                stops[own] |= (automaton.noticed(old[own], tokens[own]).astype(np.uint64) & watched) != 0
+                text_before = interpreter.text_before(frames[own], row_prefixes[rows[own]])
+                stops[own] |= (automaton.noticed(old[own], tokens[own], text_before) & watched) != 0
             stops[own] |= interpreter.frames.every_token[frames[own]]
             stops[own] |= interpreter.frames.every_line[frames[own]] & self._newlines[tokens[own]]
         return new, stops

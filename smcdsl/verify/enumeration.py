@@ -162,7 +162,9 @@ class Enumeration:
         watched = int(frames.watched[frame])
         if not watched:
             return False
-        noticed = automaton.noticed(np.array([node.place.state]), np.array([token]))
+        place = node.place
+        text_before = self._plain.text_before(np.array([place.frame]), np.array([place.prefix]))
+        noticed = automaton.noticed(np.array([place.state]), np.array([token]), text_before)
         return bool(int(noticed[0]) & watched)
 
     def _looked(self, node: Node) -> Node:

@@ -77,7 +77,7 @@ def check(data, grammar, vocabulary, following, steps=5):
     with no_room():
         starved = TokenAutomaton(tables, following)
         starved._machine._walker  # noqa: B018  it gets its pools when first asked for
-    states = usual.start, starved.start
+    states, text = (usual.start, starved.start), b""
     for _ in range(steps):
         mask, other = (allowed(automaton, state, len(vocabulary)) for automaton, state in zip((usual, starved), states))
         assert other == mask
@@ -89,10 +89,11 @@ def check(data, grammar, vocabulary, following, steps=5):
             break
         token = data.draw(st.sampled_from(tokens), label="token")
         bits = [
-            automaton.noticed(np.array([state]), np.array([token])).tolist()
+            automaton.noticed(np.array([state]), np.array([token]), lambda _, text=text: text).tolist()
             for automaton, state in zip((usual, starved), states)
         ]
         assert bits[0] == bits[1]
+        text += vocabulary.token_bytes[token]
         states = step(usual, states[0], token), step(starved, states[1], token)
         ended = [
             [automaton.finished(np.array([state])).tolist(), automaton.written(np.array([state])).tolist()]

@@ -182,7 +182,7 @@ def test_sites_are_the_trees_of_lark(name, data):
         if not choices:
             return
         token = data.draw(st.sampled_from(choices))
-        bits = int(automaton.noticed(np.array([state]), np.array([token]))[0])
+        bits = int(automaton.noticed(np.array([state]), np.array([token]), lambda _, text=text: text)[0])
         state, text = step(automaton, state, token), text + BYTES.token_bytes[token]
         fresh = {automaton.boundaries.index(site.rule) for site in automaton.sites(text, False)[noticed:]}
         assert {i for i in range(len(automaton.boundaries)) if bits >> i & 1} >= fresh, text

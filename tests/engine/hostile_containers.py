@@ -251,7 +251,7 @@ def use(built, tables, rng) -> None:
         if not len(allowed):
             break
         token = int(allowed[rng.integers(len(allowed))])
-        automaton.noticed(np.array([state]), np.array([token]))
+        automaton.noticed(np.array([state]), np.array([token]), lambda _, text=text: text)
         after = automaton.next(state, token)
         if after == DEAD or token in tables.end_of_turn:
             automaton.sites(text, True)

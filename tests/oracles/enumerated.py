@@ -158,7 +158,7 @@ class EnumeratedAutomaton:
         texts = [self._states[state][0] for state in states.tolist()]
         return np.array([len(text) - min(splits(self.language.texts, self.following, text)) for text in texts])
 
-    def noticed(self, states, tokens):
+    def noticed(self, states, tokens, text_before):
         result = []
         for state, token in zip(states.tolist(), tokens.tolist(), strict=True):
             text = self._states[state][0]

@@ -67,10 +67,10 @@ class TabulatedAutomaton(EnumeratedAutomaton):
             self._sites[key] = super().sites(text, complete)
         return self._sites[key]
 
-    def noticed(self, states, tokens):
+    def noticed(self, states, tokens, text_before):
         found = np.empty(len(states), dtype=np.uint64)
         for place, pair in enumerate(zip(states.tolist(), tokens.tolist(), strict=True)):
             if pair not in self._new_sites:
-                self._new_sites[pair] = int(super().noticed(np.array([pair[0]]), np.array([pair[1]]))[0])
+                self._new_sites[pair] = int(super().noticed(np.array([pair[0]]), np.array([pair[1]]), text_before)[0])
             found[place] = self._new_sites[pair]
         return found

@@ -18,10 +18,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from smcdsl.automaton.site import safe_length
 from smcdsl.inference.advance import Interpreter
 from smcdsl.inference.courses import Courses
 from smcdsl.inference.factors.calls import PotentialCalls
-from smcdsl.inference.judgement import LOG_FLOOR, Calling, safe_length, weigh
+from smcdsl.inference.judgement import LOG_FLOOR, Calling, weigh
 from smcdsl.inference.judging import placed
 from smcdsl.inference.particles import Frame
 from smcdsl.inference.proposals import Local, Rows, Seconds
