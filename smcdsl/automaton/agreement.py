@@ -18,9 +18,14 @@ from smcdsl.automaton.rests import Rest, Rests
 from smcdsl.automaton.site import Site, order
 from smcdsl.automaton.tables import RegularTables
 
-_MOST_BRANCHES = 200
+_MOST_STARTS = 30
+"""Bytes at which rules of branches began; with more, a text may be cut in too many ways, and its end is waited for."""
+_MOST_PLACES = 1000
+"""Places between two parts at one byte; with more, too."""
 _MOST_HELD = 400
 """Sites that are not certain yet, of one branch; beyond them it forgets them, and they are found at the end."""
+_MOST_CLOSED = 8
+"""Rules that are closed ahead of the byte behind them: of lists that are nested as deep as they are long all may end."""
 
 Sites = frozenset[Site]
 _NONE: Sites = frozenset()
@@ -139,7 +144,12 @@ class _Step:
                 self._add((onward, rest, call), held)
             if not state or rests.accepting[state]:
                 self._wait(rest, call, held)
+        visits = 0
         while self._agenda:
+            visits += 1
+            if visits > _MOST_PLACES:
+                self.after = {}
+                return
             rest, call = self._agenda.pop()
             held = self._waiting[rest, call]
             leaves, calls, may_end = rests.onward(rest, byte)
@@ -161,7 +171,7 @@ class _Step:
         closed: dict[Call, Sites] = {}
         while agenda:
             (_, rest, call), held = agenda.pop()
-            if not rest.is_over or not call.sources:
+            if not rest.is_over or not call.sources or len(closed) == _MOST_CLOSED:
                 self._add((nothing, rest, call), held)
                 continue
             held = self._with_site(call, held, self._position + 1)
@@ -237,7 +247,7 @@ class _Step:
 def _announced(reading: Reading, step: _Step) -> Reading:
     """What is known after a step: sites that are certain now are announced, and no branch holds them any more."""
     branches, captured, stale = step.after, reading.captured, reading.stale
-    if len(branches) > _MOST_BRANCHES:
+    if len(branches) > _MOST_STARTS and len({call.start for _, _, call in branches}) > _MOST_STARTS:
         branches = {}
     for call in step.calls.values():
         for held in call.sources.values():
