@@ -279,6 +279,29 @@ def test_sites_do_not_depend_on_what_was_read_before(data, name, most):
             assert automaton.sites(written[:end], False) == alone[end]
 
 
+MEETING = {
+    "in a regular part": inline(start=either(Pattern("a*b"), sequence(ref("one"), Pattern("a*b"))), one=Pattern("a")),
+    "in a rule": inline(
+        start=either(sequence(Pattern("a"), ref("two"), "b"), sequence(ref("one"), ref("two"), Pattern("[b ]"))),
+        one=Pattern("a"),
+        two=Pattern("[ab]b?"),
+    ),
+    "in a rule read as nothing": inline(
+        start=either(sequence(ref("two"), ref("two"), "b"), ref("one")), one=LiteralText("b"), two=Pattern("a?")
+    ),
+}
+"""Readings that meet in one place, of which only the one that is not taken has a `one`."""
+
+
+@pytest.mark.parametrize("name", MEETING)
+def test_readings_that_meet_agree_on_what_both_have(name):
+    automaton = TokenAutomaton(compile_grammar(MEETING[name], BYTES), None)
+    for text in sorted(all_rules(MEETING[name].rules, ALPHABET, 4)["start"]):
+        final = set(automaton.sites(text.encode(), True))
+        for end in range(len(text) + 1):
+            assert set(automaton.sites(text[:end].encode(), False)) <= final, text[:end]
+
+
 AMBIGUOUS = {
     "sums": inline(start=either(sequence(ref("start"), "b", ref("start")), ref("one")), one=Pattern("a")),
     "cuts": inline(start=many(ref("one")), one=Pattern("a+")),
