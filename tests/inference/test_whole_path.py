@@ -19,6 +19,7 @@ from smcdsl.automaton.automaton import TokenAutomaton
 from smcdsl.compiler.assemble import compile_grammar
 from smcdsl.compiler.compile import compile_program
 from smcdsl.errors import Source
+from smcdsl.inference.events import Site
 from smcdsl.inference.methods import RunRequest, Settings, run
 from smcdsl.language.load import load_program
 from smcdsl.library.binding import bind_hole
@@ -139,6 +140,38 @@ return posterior q
 """
 )
 
+PAIRS = (
+    HEAD
+    + """
+grammar pairs {
+  start = pair{1,2}
+  pair  = key ";"
+  key   = "a" | "b"
+}
+generate {
+  text "b[[q: pairs]];c"
+  require j.few(q) at pair
+  score j.rich(q) at key, pair
+  score j.liked(c) each c in q.key
+}
+"""
+)
+
+NESTED = (
+    HEAD
+    + """
+grammar nested {
+  start = "(" start ")" | letter letter?
+  letter = "a" | "b"
+}
+generate {
+  text "b[[q: nested where chars <= 4]]"
+  score j.rich(q) at letter, start
+  score j.liked(c) each c in q.letter
+}
+"""
+)
+
 WORDS = [
     first + second + third
     for first in "ab"
@@ -146,6 +179,10 @@ WORDS = [
     for third in ("", "a", "b")
     if second or not third
 ]
+ONE_PAIR = ["a;", "b;"]
+TWO_PAIRS = [first + second for first in ONE_PAIR for second in ["", *ONE_PAIR]]
+LETTERS = [first + second for first in "ab" for second in ("", "a", "b")]
+IN_BRACKETS = LETTERS + [f"({word})" for word in LETTERS]
 RUNS = ["ac", "aac", "bc", "bbc"]
 
 PROGRAMS: Mapping[str, tuple[str, list[str], dict[str, Language]]] = {
@@ -157,6 +194,12 @@ PROGRAMS: Mapping[str, tuple[str, list[str], dict[str, Language]]] = {
     ),
     "previews": (PREVIEWS, ["a", "b"], {"q": language(WORDS, ("letter",), letters_of("ab"))}),
     "each": (EACH, ["a", "b", "c", "bb"], {"q": language(RUNS, ("run",), runs_of("ab"))}),
+    "pairs": (PAIRS, ["a", "b", ";", ";c", "c"], {"q": language(TWO_PAIRS, ("key", "pair"), runs_of("ab", "key"))}),
+    "nested": (
+        NESTED,
+        ["a", "b", "(", ")", "(a"],
+        {"q": language(IN_BRACKETS, ("start", "letter"), letters_of("ab"))},
+    ),
     "guide": (GUIDE, ["a", "b"], {"q": language(WORDS)}),
     "observe": (OBSERVE, ["a", "b", ";"], {"q": language(["a", "ba"]), "r": language(["b", "bb"])}),
 }
@@ -213,3 +256,40 @@ def test_the_mean_evidence_is_the_enumerated_mass(name: str, load: Any) -> None:
         assert found.keys() == expected.keys()
         for key, mass in expected.items():
             assert found[key] == pytest.approx(mass, rel=1e-12, abs=0.0), (key, settings)
+
+
+SETTLED = (
+    HEAD
+    + """
+grammar pairs {
+  start = pair{4}
+  pair  = key ";"
+  key   = "a" | "b"
+}
+generate {
+  text "b[[q: pairs]]"
+  score j.rich(q) at pair
+}
+"""
+)
+
+
+def test_particles_meet_at_the_rules_of_a_grammar_of_the_languages_own(load: Any) -> None:
+    """All that is known of the weights is known before the last pair."""
+    program, model = load(SETTLED), toy(["a", "b", ";"], seed=3)
+    events: list[Any] = []
+    (posterior,) = run(
+        compile_program(program),
+        model,
+        [RunRequest({}, 0)],
+        automata=lambda key, inputs, following: TokenAutomaton(
+            compile_grammar(bind_hole(program, key, inputs), model.vocabulary), following
+        ),
+        functions=resolve_function,
+        settings=Settings(method="smc", particles=16, ess_threshold=1.0),
+        events=events.append,
+    )
+    texts = [sorted(set(map(len, event.texts))) for event in events if isinstance(event, Site)]
+    assert texts[:4] == [[0], [2], [4], [6]]
+    assert posterior.resamplings >= 3
+    assert not posterior.warnings
