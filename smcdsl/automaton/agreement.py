@@ -25,7 +25,7 @@ _MOST_PLACES = 1000
 _MOST_HELD = 400
 """Sites that are not certain yet, of one branch; beyond them it forgets them, and they are found at the end."""
 _MOST_CLOSED = 8
-"""Rules that are closed ahead of the byte behind them: of lists that are nested as deep as they are long all may end."""
+"""Rules that are closed ahead of the byte behind them: all of a list that is nested as deep as it is long may end."""
 
 Sites = frozenset[Site]
 _NONE: Sites = frozenset()

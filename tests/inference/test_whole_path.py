@@ -165,7 +165,7 @@ grammar nested {
   letter = "a" | "b"
 }
 generate {
-  text "b[[q: nested where chars <= 4]]"
+  text "b[[q: nested where chars <= 3]]"
   score j.rich(q) at letter, start
   score j.liked(c) each c in q.letter
 }
@@ -182,7 +182,7 @@ WORDS = [
 ONE_PAIR = ["a;", "b;"]
 TWO_PAIRS = [first + second for first in ONE_PAIR for second in ["", *ONE_PAIR]]
 LETTERS = [first + second for first in "ab" for second in ("", "a", "b")]
-IN_BRACKETS = LETTERS + [f"({word})" for word in LETTERS]
+IN_BRACKETS = [*LETTERS, "(a)", "(b)"]
 RUNS = ["ac", "aac", "bc", "bbc"]
 
 PROGRAMS: Mapping[str, tuple[str, list[str], dict[str, Language]]] = {
@@ -197,7 +197,7 @@ PROGRAMS: Mapping[str, tuple[str, list[str], dict[str, Language]]] = {
     "pairs": (PAIRS, ["a", "b", ";", ";c", "c"], {"q": language(TWO_PAIRS, ("key", "pair"), runs_of("ab", "key"))}),
     "nested": (
         NESTED,
-        ["a", "b", "(", ")", "(a"],
+        ["a", "b", "(", ")"],
         {"q": language(IN_BRACKETS, ("start", "letter"), letters_of("ab"))},
     ),
     "guide": (GUIDE, ["a", "b"], {"q": language(WORDS)}),

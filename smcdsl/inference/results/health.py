@@ -84,8 +84,9 @@ def _never_came(factor: PlannedFactor) -> Diagnostic:
         f"`{factor.name}` was never looked at early",
         (label,),
         notes=(wanted,),
-        help="boundaries of `.lark` grammars are met while a text is written, others mostly when it ends; "
-        "choose another one, judge at `token` with a potential for any prefix, or leave out `at`",
+        help="a rule is met where nothing that may follow can change it, a rule around the whole text or one that may "
+        "be read in several ways often when the text ends; choose a part of it, judge at `token` with a potential for "
+        "any prefix, or leave out `at`",
     )
 
 
