@@ -118,7 +118,7 @@ class Agreement:
             onward = rests.row(state)[byte] if state else 0
             if onward and not rests.is_final[onward] and not (rests.accepting[state] and byte in rest.takes):
                 return reading._replace(position=reading.position + 1, branches={(onward, rest, call): held})
-        step = _Step(rests, reading.position, byte)
+        step = _Step(rests, reading, byte)
         step.read(reading.branches)
         step.settle()
         return _announced(reading, step)
@@ -127,8 +127,9 @@ class Agreement:
 class _Step:
     """What becomes of branches at one byte. Sites of what meets again, smaller, are handed on again."""
 
-    def __init__(self, rests: Rests, position: int, byte: int) -> None:
-        self._rests, self._position, self._byte = rests, position, byte
+    def __init__(self, rests: Rests, reading: Reading, byte: int) -> None:
+        self._rests, self._position, self._byte = rests, reading.position, byte
+        self.captured = reading.captured
         self.after: dict[Branch, Sites] = {}
         self.calls: dict[int, Call] = {}
         """By rule, those made here."""
@@ -166,6 +167,8 @@ class _Step:
         """Close what can only be closed behind the byte."""
         is_final, nothing = self._rests.is_final, 0
         agenda = [(branch, held) for branch, held in self.after.items() if is_final[branch[0]]]
+        if not agenda:
+            return
         for branch, _ in agenda:
             del self.after[branch]
         closed: dict[Call, Sites] = {}
@@ -208,6 +211,8 @@ class _Step:
             if len(held) == len(before):
                 return
         call.sources[then, caller] = held
+        if held:
+            self.captured |= held
         if call.empty is not None:
             self._wait(then, caller, held | call.empty)
 
@@ -223,35 +228,36 @@ class _Step:
             self._wait(then, caller, had | held)
 
     def _with_site(self, call: Call, held: Sites, end: int) -> Sites:
-        boundaries = self._rests.rules.boundaries
-        name = boundaries[call.rule] if call.rule < len(boundaries) else None
+        name = self._rests.boundaries[call.rule]
         if len(held) >= _MOST_HELD:
             held = _NONE
         return held if name is None else held | {Site(name, call.start, end)}
 
     def _look_back(self) -> None:
-        """Find out what all histories of the new calls have closed; recursion adds none that counts."""
-        changed = True
-        while changed:
-            changed = False
+        """Find out what all histories of the new calls have closed."""
+        unsettled = True
+        while unsettled:
+            unsettled = False
             for call in self.calls.values():
                 agreed: Sites | None = None
                 for (_, caller), had in call.sources.items():
-                    if caller.agreed is not None:
-                        history = had | caller.agreed if caller.agreed else had
-                        agreed = history if agreed is None else agreed & history
+                    if caller is call:
+                        continue  # Recursion at one place has closed no less.
+                    if caller.agreed is None:
+                        unsettled = True
+                        continue
+                    history = had | caller.agreed if caller.agreed else had
+                    agreed = history if agreed is None else agreed & history
                 if agreed != call.agreed:
-                    call.agreed, changed = agreed, True
+                    unsettled |= call.agreed is not None
+                    call.agreed = agreed
 
 
 def _announced(reading: Reading, step: _Step) -> Reading:
     """What is known after a step: sites that are certain now are announced, and no branch holds them any more."""
-    branches, captured, stale = step.after, reading.captured, reading.stale
+    branches, captured, stale = step.after, step.captured, reading.stale
     if len(branches) > _MOST_STARTS and len({call.start for _, _, call in branches}) > _MOST_STARTS:
         branches = {}
-    for call in step.calls.values():
-        for held in call.sources.values():
-            captured = captured | held if held else captured
     new = _agreed(branches) - stale
     announced = reading.announced
     if new:

@@ -59,6 +59,8 @@ class Rests:
 
     def __init__(self, rules: Rules, leaves: RegularTables | None) -> None:
         self.rules = rules
+        self.boundaries = (*rules.boundaries, None)
+        """By rule, the last for the whole text."""
         size = 1 if leaves is None else len(leaves.accepting)
         self.anything = size
         """A state in which every text is read, for what is not looked into."""
@@ -83,8 +85,10 @@ class Rests:
         """The states of a regular part after all bytes."""
         row = self._rows[state]
         if row is None:
-            outside = self._tables is None or state == self.anything
-            row = [state] * 256 if outside else self._tables.next_state[state].tolist()  # type: ignore[union-attr]
+            if self._tables is None or state == self.anything:
+                row = [state] * 256
+            else:
+                row = self._tables.next_state[state].tolist()
             self._rows[state] = row
         return row
 
