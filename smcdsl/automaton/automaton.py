@@ -29,6 +29,7 @@ from smcdsl.automaton.limits import TokenLimit
 from smcdsl.automaton.machine import Held, Machine
 from smcdsl.automaton.mistakes import cannot_spell
 from smcdsl.automaton.recognizers import Hypothesis, ParsedRecognizer, RegularRecognizer
+from smcdsl.automaton.remembered import Column, Remembered
 from smcdsl.automaton.sites import Site, SiteFinder
 from smcdsl.automaton.tables import AutomatonTables
 from smcdsl.errors import CompileError, Diagnostic
@@ -39,10 +40,8 @@ _SMALL_VOCABULARY = 4096
 _SMALL_PARSER = 128
 """Up to so many tokens, and states of the parser, a limit that is near is decided by search."""
 _SEARCH_STEPS = 2000
-_KEPT_GUESSES = 1 << 23
-"""Tokens of places whose guesses are remembered; beyond them all are forgotten."""
-_FEW_GUESSES = 1000
-"""For so many tokens guesses are made faster than they are looked up among all."""
+_KEPT_GUESSES = 1 << 24
+"""Guesses for tokens of places that are remembered, four bytes each; beyond them all are forgotten."""
 
 
 class TokenAutomaton:
@@ -76,8 +75,7 @@ class TokenAutomaton:
         if self._limit.most is not None and Closing.fits(tables, self._recognizer):
             assert isinstance(self._recognizer, ParsedRecognizer)
             self._closing = Closing(tables, self._machine, self._recognizer)
-        self._guesses: dict[int, tuple[NDArray[np.int64], NDArray[np.int64]]] = {}
-        self._guesses_held = 0
+        self._guesses, self._guesses_after = Column(), Remembered(tables.vocab_size, _KEPT_GUESSES)
         self._sites = SiteFinder(tables, self._recognizer, following)
         self._forcing = Forcing(self._machine, self._spell, self.mask, self.next)
         self._lock = RLock()
@@ -224,27 +222,17 @@ class TokenAutomaton:
 
     def tokens_to_end(self, states: NDArray[np.int64]) -> NDArray[np.int64]:
         """(N,) about how many tokens the hole needs to end, where `guesses_ends`: a guess (`closing`)."""
+        pools = self._machine.pools
         with self._lock:
-            return np.array([self._guess(state) for state in states.tolist()], dtype=np.int64)
+            guesses = self._guesses.of(pools.column(STATES, layout.FIRST)[states], self._guess)
+        guesses[pools.get(layout.STATE_DONE)[states] != 0] = 0
+        return guesses
 
     def tokens_to_end_after(self, state: int, tokens: NDArray[np.int32]) -> NDArray[np.int64]:
-        """(K,) the same after each of some tokens, ascending, that the mask of a state allows.
-
-        Where many are asked about, the guesses of all tokens of the place are made, and remembered.
-        """
+        """(K,) the same after each of some tokens that the mask of a state allows."""
         place = self._machine.place_of(state)
         with self._lock:
-            known = self._guesses.get(place)
-            if known is None:
-                if len(tokens) <= _FEW_GUESSES:
-                    return self._guess_after(place, tokens.astype(np.int64))
-                every = self._machine.tokens_of(place)
-                known = self._guesses[place] = every, self._guess_after(place, every)
-                self._guesses_held += len(every)
-                if self._guesses_held > _KEPT_GUESSES:
-                    self._guesses, self._guesses_held = {place: known}, len(every)
-        allowed, guesses = known
-        return guesses if len(allowed) == len(tokens) else guesses[np.searchsorted(allowed, tokens)]
+            return self._guesses_after.of(place, tokens, lambda new: self._guess_after(place, new))
 
     def sizes(self) -> dict[str, int]:
         """Numbers for reports: states, distinct masks and their bytes, bytes of all, states kept without proof."""
@@ -256,10 +244,10 @@ class TokenAutomaton:
             "undecided": self._undecided + (0 if self._completion is None else self._completion.undecided),
         }
 
-    def _guess(self, state: int) -> int:
+    def _guess(self, places: NDArray[np.int64]) -> NDArray[np.int64]:
         assert self._closing is not None
-        config, tails = self._machine.parts_of(self._machine.place_of(state))
-        return 0 if tails or not config or self._is_finished(state) else self._closing.tokens_left(config)
+        parts = [self._machine.parts_of(place) for place in places.tolist()]
+        return np.array([0 if tails or not config else self._closing.tokens_left(config) for config, tails in parts])
 
     def _guess_after(self, place: int, tokens: NDArray[np.int64]) -> NDArray[np.int64]:
         assert self._closing is not None

@@ -84,12 +84,13 @@ class BudgetTwist:
         total = float(shares.sum())
         for least in (1e-3, 1e-4, 1e-5, 1e-6, 0.0):
             chosen = np.flatnonzero(shares >= least)
-            passed = total - float(shares[chosen].sum())
-            if passed > PASSED_OVER * total and least:
+            masses = shares[chosen]
+            passed = total - float(masses.sum()) if least else 0.0
+            if passed > PASSED_OVER * total:
                 continue
             missing = np.maximum(self._automaton.tokens_to_end_after(state, tokens[chosen]) - left, 0)
             # Where likely tokens lead too far, it is from the others that is drawn.
-            if passed <= PASSED_OVER * (passed + float(shares[chosen[missing == 0]].sum())) or not least:
+            if passed <= PASSED_OVER * (passed + float(masses[missing == 0].sum())) or not least:
                 values[chosen] = _LOG_PSI[np.minimum(missing, len(_LOG_PSI) - 1)]
                 break
         return values
