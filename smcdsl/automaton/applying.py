@@ -87,11 +87,24 @@ def gather_allowed(table, numbers, values, rows, starts, tokens, found):  # type
 @njit()
 def cumulate(values, starts, edges):  # type: ignore[no-untyped-def]
     """Write sums of float64 from the start of each row on into `edges`."""
-    for i in range(len(starts) - 1):
-        total = 0.0
-        for k in range(starts[i], starts[i + 1]):
+    # Two rows at a time: a sum waits for the one before it, and not for the other row's.
+    for i in range(0, len(starts) - 1, 2):
+        first, end = np.uint64(starts[i]), np.uint64(starts[i + 1])
+        second, other_end = end, np.uint64(starts[min(i + 2, len(starts) - 1)])
+        total, other = 0.0, 0.0
+        while first < end and second < other_end:
+            total += values[first]
+            edges[first] = total
+            other += values[second]
+            edges[second] = other
+            first += np.uint64(1)
+            second += np.uint64(1)
+        for k in range(first, end):
             total += values[k]
             edges[k] = total
+        for k in range(second, other_end):
+            other += values[k]
+            edges[k] = other
 
 
 @njit()

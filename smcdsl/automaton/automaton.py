@@ -285,6 +285,9 @@ class TokenAutomaton:
         machine = self._machine
         place, count = machine.place_of(state), machine.count_of(state)
         tokens = machine.tokens_of(place)
+        if self.following is None and count == self._limit.most:
+            # One token more would be one too many, but for those that only end the turn.
+            tokens = tokens[np.isin(tokens, self.tables.end_of_turn)]
         search = self._searches(count)
         after = machine.read_all(place, count, tokens) + 1  # 0 for none
         good = np.zeros(int(after.max(initial=0)) + 1, dtype=np.bool_)

@@ -107,7 +107,7 @@ class HoleAutomata:
                 automaton.advance(state, allowed)
 
     def _compile(self, hole: str, grammar: Grammar, began: float) -> AutomatonTables:
-        from smcdsl.compiler.assemble import compile_grammar
+        from smcdsl.compiler.assemble import compile_grammar, fingerprint_of
 
         kept = self._from_file(grammar)
         if kept is not None:
@@ -115,6 +115,10 @@ class HoleAutomata:
                 name, seconds = self._program.holes[hole].name, time.perf_counter() - began
                 self._told(Compiled(name, kept.num_states, seconds, cached=True))
             return kept
+        if self._told is None:
+            known = _in_memory(fingerprint_of(grammar, self._vocabulary, self._state_limit))
+            if known is not None:
+                return known
         folder = cache_dir()
         before = set() if self._told is None else _stored(folder / "automata")
         declared = self._program.holes[hole]
@@ -160,6 +164,12 @@ def _placed(span: Span | None) -> Iterator[None]:
             raise
         here = (Label(span, primary=True),)
         raise CompileError([replace(each, labels=each.labels or here) for each in error.diagnostics]) from error
+
+
+def _in_memory(fingerprint: str) -> AutomatonTables | None:
+    """The tables of an automaton that another run made; None if there is none."""
+    with _lock:
+        return next((known.tables for key, known in _automata.items() if key[0] == fingerprint), None)
 
 
 def _stored(folder: Path) -> set[tuple[str, int]]:

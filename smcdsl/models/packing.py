@@ -47,15 +47,12 @@ class Packing:
 
 def pack(feed: Feed, path: Callable[[int], Sequence[int]]) -> Packing:
     """Lay a feed out; `path` gives the segments down to a base."""
-    within = _within(feed.counts)
-    slots = np.repeat(feed.slots, feed.counts) + within
-    return Packing(
-        positions=np.repeat(feed.starts, feed.counts) + within,
-        rows=np.repeat(feed.rows, feed.counts),
-        slots=slots,
-        blocks=tuple(_blocks(feed, slots)),
-        segments=tuple(_segments(feed, path)),
-    )
+    positions, rows, slots = feed.starts, feed.rows, feed.slots
+    if len(feed.tokens) > len(rows):
+        within = _within(feed.counts)
+        positions, rows, slots = (np.repeat(each, feed.counts) for each in (positions, rows, slots))
+        positions, slots = positions + within, slots + within
+    return Packing(positions, rows, slots, tuple(_blocks(feed, slots)), tuple(_segments(feed, path)))
 
 
 def _within(counts: Ints) -> Ints:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -27,7 +28,7 @@ class Packed:
         # Found anew at each asking, by way of the parameters.
         self._device = model.device
         self.store = Store(model.config)
-        self._cache = _pass_cache()
+        self._cache = _pass_cache()(layers=[])
         # A mask in four dimensions is passed through as it is; attention of our own looks at none.
         self._no_mask = model.get_input_embeddings().weight.new_zeros((1, 1, 1, 1))
 
@@ -66,8 +67,9 @@ class Packed:
         return output.logits
 
 
+@cache
 def _pass_cache() -> Any:
-    """What a model takes for its cache; it hands all keys and values to the current pass."""
+    """The kind of what a model takes for its cache; it hands all keys and values to the current pass."""
     from transformers import Cache
 
     class PassCache(Cache):
@@ -80,4 +82,4 @@ def _pass_cache() -> Any:
         def get_seq_length(self, layer_idx: int = 0) -> int:
             return 0
 
-    return PassCache(layers=[])
+    return PassCache

@@ -11,7 +11,7 @@ from typing import Any
 
 from smcdsl.models.cache_plan import Copy, Promote, Split
 
-_FIRST_ROWS = 8
+_FIRST_ROWS = 16
 _ROUND_UP = 64
 _SPARE = 1
 
