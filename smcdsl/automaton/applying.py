@@ -111,12 +111,15 @@ def cumulate(values, starts, edges):  # type: ignore[no-untyped-def]
 def shift(values, starts):  # type: ignore[no-untyped-def]
     """Take the largest of each row from its values, so that their exponentials neither vanish nor overflow."""
     for i in range(len(starts) - 1):
-        peak = -np.inf
-        for k in range(starts[i], starts[i + 1]):
-            peak = max(peak, values[k])
+        # A slice, so that the last loop counts from 0 and becomes one of vectors; two peaks, as each waits for itself.
+        own = values[starts[i] : starts[i + 1]]
+        even, odd = -np.inf, -np.inf
+        for k in range(0, len(own) - 1, 2):
+            even, odd = max(even, own[k]), max(odd, own[k + 1])
+        peak = max(even, odd) if len(own) % 2 == 0 else max(max(even, odd), own[-1])
         if np.isfinite(peak):
-            for k in range(starts[i], starts[i + 1]):
-                values[k] -= peak
+            for k in range(len(own)):
+                own[k] -= peak
 
 
 @njit()
@@ -126,18 +129,27 @@ def mix(wanted, plain, shares, starts, law, edges):  # type: ignore[no-untyped-d
     A part of a row that has no mass stays none; `shares` is (D,).
     """
     for i in range(len(starts) - 1):
-        first, end = starts[i], starts[i + 1]
-        wanted_sum, plain_sum = 0.0, 0.0
-        for k in range(first, end):
-            wanted_sum += wanted[k]
-            plain_sum += plain[k]
+        own, other = wanted[starts[i] : starts[i + 1]], plain[starts[i] : starts[i + 1]]
+        out, sums = law[starts[i] : starts[i + 1]], edges[starts[i] : starts[i + 1]]
+        wanted_sum, plain_sum = sum_in_two(own), sum_in_two(other)
         of_wanted = (1.0 - shares[i]) / wanted_sum if wanted_sum > 0 else 0.0
         of_plain = shares[i] / plain_sum if plain_sum > 0 else 0.0
+        for k in range(len(own)):
+            out[k] = of_wanted * own[k] + of_plain * other[k]
         total = 0.0
-        for k in range(first, end):
-            law[k] = of_wanted * wanted[k] + of_plain * plain[k]
-            total += law[k]
-            edges[k] = total
+        for k in range(len(out)):
+            total += out[k]
+            sums[k] = total
+
+
+@njit(inline="always")
+def sum_in_two(values):  # type: ignore[no-untyped-def]
+    """The sum of values, those at even and at odd places apart: an addition waits for the one before it."""
+    even, odd = 0.0, 0.0
+    for k in range(0, len(values) - 1, 2):
+        even += values[k]
+        odd += values[k + 1]
+    return even + odd if len(values) % 2 == 0 else even + odd + values[-1]
 
 
 @njit()

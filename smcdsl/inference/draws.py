@@ -110,7 +110,7 @@ class CounterDraws:
         breakpoints: Breakpoints,
     ) -> NDArray[np.float64]:
         """See `Draws`."""
-        if purpose in _EVERY_STEP and len(steps) and steps[0] == steps[-1] and np.all(steps == steps[0]):
+        if purpose in _EVERY_STEP and len(steps) and steps[0] == steps[-1] and (steps == steps[0]).all():
             return self._numbers(purpose, int(steps[0]))[groups * self._num_slots + slots]
         return philox(self._keys[groups], steps, slots, int(purpose), self._salt)
 

@@ -474,10 +474,11 @@ def _numbers(
     k particles of a group with one row get one stratum of width 1/k each, the strata going round by one random
     rotation. Each number alone is uniform, so weights stay proper; together they spread.
     """
-    if rule.stratified:
-        strata, counts = _strata(own, draws, len(starts) - 1)
-    else:
-        strata, counts = np.zeros(len(own.rows), dtype=np.int64), np.ones(len(own.rows), dtype=np.int64)
+    found = _strata(own, draws, len(starts) - 1) if rule.stratified else None
+    if found is None:
+        where = own.steps, own.groups, own.slots
+        return draws.uniforms(Purpose.TOKEN, *where, lambda _: _breakpoints(law, starts, own.rows))
+    strata, counts = found
     numbers = draws.uniforms(
         Purpose.TOKEN,
         own.steps,
@@ -493,11 +494,11 @@ def _numbers(
     return (strata + numbers) / counts
 
 
-def _strata(own: Particular, draws: Draws, num_rows: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """(n,) each particle's stratum, and how many there are."""
+def _strata(own: Particular, draws: Draws, num_rows: int) -> tuple[NDArray[np.int64], NDArray[np.int64]] | None:
+    """(n,) each particle's stratum, and how many there are; None where each is alone."""
     first, cells = distinct(own.groups * num_rows + own.rows)
     if len(first) == len(cells):
-        return np.zeros_like(cells), np.ones_like(cells)
+        return None
     before, sizes = ranks(cells, len(first))
     shared = np.flatnonzero(sizes > 1)
     leaders = first[shared]

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from smcdsl.automaton.applying import close, cumulate, draw, gather
+from smcdsl.automaton.applying import close, cumulate, draw, gather, mix, shift
 
 WORDS = st.sampled_from([0, 2**64 - 1, 1, 1 << 63]) | st.integers(0, 2**64 - 1)
 OFFSETS = st.sampled_from([0.0, np.nextafter(1.0, 0.0)]) | st.floats(0.0, 1.0, exclude_max=True)
@@ -63,6 +63,34 @@ def test_draws_take_the_first_edge_beyond_the_target(laws, number):
             assert law[drawn] > 0
             beyond = np.flatnonzero(own > number * own[-1])
             assert drawn == (beyond[0] if len(beyond) else np.searchsorted(own, own[-1]))
+
+
+@settings(deadline=None)
+@given(st.lists(st.lists(st.floats(-800, 0) | st.just(-np.inf), max_size=9), min_size=1, max_size=4))
+def test_the_largest_of_each_row_is_taken_from_it(rows):
+    starts = np.cumsum([0, *map(len, rows)])
+    values = np.array([x for row in rows for x in row])
+    shift(values, starts)
+    for row, start in zip(rows, starts):
+        peak = max(row, default=0.0)
+        expected = np.array(row) - (peak if np.isfinite(peak) else 0.0)
+        assert (values[start : start + len(row)] == expected).all()
+
+
+masses = st.sampled_from([0.0, 1e-30, 0.25, 1.0, 3.0])
+
+
+@settings(deadline=None)
+@given(st.lists(st.lists(st.tuples(masses, masses), max_size=9), min_size=1, max_size=4), st.floats(0.0, 1.0))
+def test_mixtures_have_their_shares_of_both_laws(rows, share):
+    starts = np.cumsum([0, *map(len, rows)])
+    wanted, plain = (np.array([pair[side] for row in rows for pair in row]) for side in (0, 1))
+    law, edges = np.empty(starts[-1]), np.empty(starts[-1])
+    mix(wanted, plain, np.full(len(rows), share), starts, law, edges)
+    for first, end in zip(starts, starts[1:]):
+        parts = [part[first:end] / (part[first:end].sum() or 1.0) for part in (wanted, plain)]
+        np.testing.assert_allclose(law[first:end], (1 - share) * parts[0] + share * parts[1], rtol=1e-12)
+        assert (edges[first:end] == np.cumsum(law[first:end])).all()
 
 
 @settings(deadline=None)
