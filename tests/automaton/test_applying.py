@@ -1,5 +1,7 @@
 """Masks applied without unpacking them: each kernel against numpy over booleans."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -87,7 +89,7 @@ def test_mixtures_have_their_shares_of_both_laws(rows, share):
     wanted, plain = (np.array([pair[side] for row in rows for pair in row]) for side in (0, 1))
     law, edges = np.empty(starts[-1]), np.empty(starts[-1])
     mix(wanted, plain, np.full(len(rows), share), starts, law, edges)
-    for first, end in zip(starts[:-1], starts[1:], strict=True):
+    for first, end in pairwise(starts):
         parts = [part[first:end] / (part[first:end].sum() or 1.0) for part in (wanted, plain)]
         np.testing.assert_allclose(law[first:end], (1 - share) * parts[0] + share * parts[1], rtol=1e-12)
         assert (edges[first:end] == np.cumsum(law[first:end])).all()
