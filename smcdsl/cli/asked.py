@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,6 +12,7 @@ import click
 from smcdsl.errors import Diagnostic, UsageError
 
 if TYPE_CHECKING:
+    from smcdsl.program.program import Program
     from smcdsl.report.results import View
 
 
@@ -18,7 +20,6 @@ if TYPE_CHECKING:
 class Options:
     """What the command line asks for, but for settings."""
 
-    program: str
     texts: dict[str, list[str]]
     inputs: str | None
     batch: str | None
@@ -31,6 +32,28 @@ class Options:
     stream: bool
     progress: bool
     flags: dict[str, Any] = field(default_factory=dict)
+
+
+def named_texts(program: Program, items: Sequence[str]) -> dict[str, list[str]]:
+    """The values of `-i NAME=VALUE` by name.
+
+    Raises:
+        click.UsageError: one has no `=`; the program's inputs are named.
+    """
+    texts: dict[str, list[str]] = {}
+    for item in items:
+        name, equals, value = item.partition("=")
+        if not equals:
+            raise click.UsageError(f"`-i {item}` is not of the form NAME=VALUE; {_inputs_of(program)}")
+        texts.setdefault(name.strip(), []).append(value)
+    return texts
+
+
+def _inputs_of(program: Program) -> str:
+    from smcdsl.engine.inputs import placeholder
+
+    flags = [f"`-i {declared.name}={placeholder(declared.type)}`" for declared in program.inputs]
+    return f"{program.name} takes {', '.join(flags)}" if flags else f"{program.name} has no inputs"
 
 
 def write_file(path: str, text: str, option: str) -> None:

@@ -5,28 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-import click
-
 from smcdsl.errors import Diagnostic, UsageError
 
 if TYPE_CHECKING:
     from smcdsl.program.grammar import Grammar
     from smcdsl.program.program import Program
-
-
-def given(inputs: tuple[str, ...]) -> dict[str, list[str]]:
-    """`NAME=VALUE` texts by name.
-
-    Raises:
-        click.UsageError: one has no `=`.
-    """
-    texts: dict[str, list[str]] = {}
-    for item in inputs:
-        name, equals, value = item.partition("=")
-        if not equals:
-            raise click.UsageError(f"`-i {item}` is not of the form NAME=VALUE")
-        texts.setdefault(name, []).append(value)
-    return texts
 
 
 def known_inputs(program: Program, texts: Mapping[str, list[str]], command: str) -> dict[str, Any]:

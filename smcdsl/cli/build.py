@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from smcdsl.cli import exits
-from smcdsl.cli.bound import given, known_inputs
+from smcdsl.cli.asked import named_texts
+from smcdsl.cli.bound import known_inputs
 from smcdsl.cli.stub import beside, write_stub
 from smcdsl.cli.terminal import Terminal
 
@@ -52,7 +53,7 @@ def command(
     terminal.report(compiled.program.warnings)
     settings = compiled.settings(model=model, backend=backend, state_limit=state_limit)
     target = _target(program, output)
-    values = known_inputs(compiled.program, given(inputs), "smcdsl build ...")
+    values = known_inputs(compiled.program, named_texts(compiled.program, inputs), "smcdsl build ...")
     stub = None
     if stubs:
         from smcdsl.engine.stubs import stub_text

@@ -101,12 +101,12 @@ def _check_folder(folder: Path) -> None:
 
 def _inputs(program: CompiledProgram, given: dict[str, Any]) -> list[dict[str, Any]]:
     """The inputs of all rows, those of `-i` added to each. Raises UsageError."""
+    from smcdsl.cli.asked import named_texts
     from smcdsl.cli.batch import row_values
-    from smcdsl.cli.run import named_texts
     from smcdsl.engine import read_source
     from smcdsl.engine.inputs import command_line, read_inputs
 
-    texts = named_texts(given["inputs"])
+    texts = named_texts(program.program, given["inputs"])
     if given["batch"] is None:
         return [read_inputs(program.program, texts, {}, command_line("smcdsl distill ..."))]
     source = read_source(given["batch"])

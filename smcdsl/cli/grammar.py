@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from smcdsl.cli import exits
-from smcdsl.cli.bound import bound, given
+from smcdsl.cli.asked import named_texts
+from smcdsl.cli.bound import bound
 from smcdsl.cli.terminal import Terminal
 from smcdsl.errors import Source
 
@@ -72,7 +73,7 @@ def _tried(terminal: Terminal, path: str, name: str, inputs: tuple[str, ...]) ->
     from smcdsl.engine.tried_grammar import TriedGrammar
 
     compiled = load(path, config=terminal.config)
-    grammar = bound(compiled.program, name, given(inputs), "smcdsl grammar ...")
+    grammar = bound(compiled.program, name, named_texts(compiled.program, inputs), "smcdsl grammar ...")
     tried = TriedGrammar(grammar, compiled.settings()["state_limit"])
     if tried.without:
         terminal.note("note: limits on tokens are left out; they need a model's tokenizer")

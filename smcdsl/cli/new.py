@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 import sqlite3
+import sys
 import tempfile
 from importlib.resources import as_file, files
 from pathlib import Path
@@ -14,6 +15,7 @@ import click
 from smcdsl.cli import exits
 from smcdsl.cli.terminal import Terminal
 from smcdsl.errors import Diagnostic, UsageError
+from smcdsl.language.suggestions import closest
 
 TEMPLATES = {
     "sql": "a question about a SQLite database, answered with one query",
@@ -26,7 +28,7 @@ _PROGRAM, _NAME = "program.smc", "NAME"
 
 
 @click.command("new")
-@click.argument("template", type=click.Choice(list(TEMPLATES)), required=False)
+@click.argument("template", required=False)
 @click.argument("folder", type=click.Path(path_type=Path), required=False)
 @click.pass_obj
 def command(terminal: Terminal, template: str | None, folder: Path | None) -> int:
@@ -39,11 +41,17 @@ def command(terminal: Terminal, template: str | None, folder: Path | None) -> in
         for name, words in TEMPLATES.items():
             click.echo(f"{name:<8} {words}")
         return exits.SUCCESS
+    if template not in TEMPLATES:
+        near = closest(template, TEMPLATES)
+        hint = f"did you mean `{near}`?" if near else f"templates: {', '.join(TEMPLATES)}"
+        raise click.UsageError(f"there is no template `{template}`; {hint}")
     target = folder or Path(template)
     program = create(template, target)
     shown = str(program) if not str(program).startswith("-") else f"./{program}"
     click.echo(shown)
-    terminal.note(f"made from `{template}`; next: smcdsl run {_quoted(shown)}")
+    # In a pipe a run prints JSON, which is not what somebody looks at first.
+    readable = "" if sys.stdout.isatty() else " -f text"
+    terminal.note(f"made from `{template}`; next: smcdsl run {_quoted(shown)}{readable}")
     return exits.SUCCESS
 
 

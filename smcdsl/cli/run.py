@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from smcdsl.cli import exits
-from smcdsl.cli.asked import Lines, Options, write_file
+from smcdsl.cli.asked import Lines, Options, named_texts, write_file
 from smcdsl.cli.terminal import Terminal
 from smcdsl.errors import BudgetExceeded, Diagnostic, PotentialError, UsageError
 
@@ -153,11 +153,11 @@ def command(terminal: Terminal, /, **given: Any) -> int:
     Results go to stdout, everything else to stderr. Settings are taken from flags, the environment, the
     named profile, the infer block, [tool.smcdsl] in pyproject.toml, and defaults, in this order.
     """
-    options = _options(given)
     from smcdsl.engine import load
     from smcdsl.engine.settings import TARGET
 
-    program = load(options.program, config=terminal.config)
+    program = load(given["program"], config=terminal.config)
+    options = _options(program, given)
     settings = program.settings(**options.flags)
     if given["show_config"]:
         _show_config(program, options)
@@ -187,9 +187,9 @@ def _announce_compiling(terminal: Terminal) -> None:
             terminal.note("note: compiling smcdsl's kernels for this machine, about half a minute, once")
 
 
-def _texts(items: Sequence[str], inputs_file: str | None) -> dict[str, list[str]]:
+def _texts(program: CompiledProgram, items: Sequence[str], inputs_file: str | None) -> dict[str, list[str]]:
     """The texts of `-i` flags by name. Raises click.UsageError."""
-    texts = named_texts(items)
+    texts = named_texts(program.program, items)
     if sum(value == "-" for values in texts.values() for value in values) + (inputs_file == "-") > 1:
         raise click.UsageError("only one input can be read from stdin")
     return texts
@@ -199,13 +199,13 @@ def read_values(program: CompiledProgram, items: Sequence[str], inputs_file: str
     """Values of all inputs from `-i` flags and `--inputs`. Raises UsageError and click.UsageError."""
     from smcdsl.engine.inputs import command_line, read_inputs
 
-    texts = _texts(items, inputs_file)
+    texts = _texts(program, items, inputs_file)
     values = {} if inputs_file is None else _read_object(inputs_file)
     return read_inputs(program.program, texts, values, command_line(_shown_command()))
 
 
-def _options(given: dict[str, Any]) -> Options:
-    texts = _texts(given["inputs"], given["inputs_file"])
+def _options(program: CompiledProgram, given: dict[str, Any]) -> Options:
+    texts = _texts(program, given["inputs"], given["inputs_file"])
     if given["batch"] and given["runs"]:
         raise click.UsageError("--batch and --runs do not go together")
     if given["batch"] and given["output_format"] in ("text", "table"):
@@ -220,7 +220,6 @@ def _options(given: dict[str, Any]) -> Options:
             raise click.UsageError(str(error)) from error
     to_terminal = given["output"] is None and sys.stdout.isatty()
     return Options(
-        program=given["program"],
         texts=texts,
         inputs=given["inputs_file"],
         batch=given["batch"],
@@ -234,17 +233,6 @@ def _options(given: dict[str, Any]) -> Options:
         progress=not given["no_progress"],
         flags={name: given[name] for name in SETTING_FLAGS},
     )
-
-
-def named_texts(items: Sequence[str]) -> dict[str, list[str]]:
-    """The values of `-i NAME=VALUE` by name."""
-    texts: dict[str, list[str]] = {}
-    for item in items:
-        name, equals, value = item.partition("=")
-        if not equals:
-            raise click.UsageError(f"`-i {item}` is not of the form NAME=VALUE")
-        texts.setdefault(name.strip(), []).append(value)
-    return texts
 
 
 def _values(program: CompiledProgram, options: Options) -> dict[str, Any]:

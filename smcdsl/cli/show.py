@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, cast
 import click
 
 from smcdsl.cli import exits
-from smcdsl.cli.bound import bound, given, known_inputs
+from smcdsl.cli.asked import named_texts
+from smcdsl.cli.bound import bound, known_inputs
 from smcdsl.cli.terminal import Terminal
 
 if TYPE_CHECKING:
@@ -56,9 +57,9 @@ def command(
         click.echo(str(compiled.plan))
         click.echo(_profiles(compiled), nl=False)
     elif grammar is not None:
-        _show_grammar(compiled, grammar, given(inputs))
+        _show_grammar(compiled, grammar, named_texts(compiled.program, inputs))
     else:
-        _show_prompt(compiled, given(inputs), model, tokens)
+        _show_prompt(compiled, named_texts(compiled.program, inputs), model, tokens)
     return exits.SUCCESS
 
 

@@ -11,6 +11,7 @@ from smcdsl.plan import Plan, PlannedFactor
 from smcdsl.program.evaluation import function_calls
 from smcdsl.program.facts import GrammarFacts
 from smcdsl.program.program import HoleDeclaration, InferenceProfile, Program
+from smcdsl.report.amounts import duration
 from smcdsl.report.bounds import bounds
 from smcdsl.report.density import TIMES, definitions, density
 from smcdsl.report.hints import masking_hints
@@ -103,17 +104,10 @@ def _cost(factors: Sequence[PlannedFactor]) -> str:
     if not potentials:
         return "free"
     declared = [each.facts.cost_seconds for each in potentials if each.facts.cost_seconds is not None]
-    cost = f"~{_duration(sum(declared))}" if declared else "cost not declared"
+    cost = f"~{duration(sum(declared))}" if declared else "cost not declared"
     kept = "" if not all(each.facts.pure for each in potentials) else ", cached by arguments"
     workers = max(each.facts.workers for each in potentials)
     return cost + kept + (f", {workers} worker processes" if workers else "")
-
-
-def _duration(seconds: float) -> str:
-    for size, unit in ((1.0, "s"), (1e-3, "ms")):
-        if seconds >= size:
-            return f"{seconds / size:.3g} {unit}"
-    return f"{seconds / 1e-6:.3g} us"
 
 
 def _profile(plan: Plan, profile: InferenceProfile) -> str:

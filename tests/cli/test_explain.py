@@ -42,6 +42,32 @@ def test_what_nothing_is_called_is_a_mistake(smcdsl, typed):
     assert "\x1b" not in made.err
 
 
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [
+        ("rejecton", "`rejection`"),
+        ("sqll", "`sql`"),
+        ("std", "`std.text`"),
+        ("error[E0303]", "`E0303`"),
+        ("runs", "`sql.runs`"),
+        ("sqll.rums", "`sql.runs`"),
+        ("letters", "`letters.smc`"),
+    ],
+)
+def test_an_unknown_name_is_told_what_it_may_mean(smcdsl, typed, meant):
+    made = smcdsl("explain", typed)
+    assert (made.code, made.out) == (2, "")
+    assert f"`{typed}` is no code, no method, no program, and no library" in made.err
+    assert f"help: did you mean {meant}?\n" in made.err
+    assert "methods: beam, is, lcd, rejection, rerank, smc; libraries: " in made.err
+
+
+def test_a_name_like_no_other_is_told_what_there_is(smcdsl):
+    made = smcdsl("explain", "nothing_like_it")
+    assert "did you mean" not in made.err
+    assert "libraries: " in made.err
+
+
 def test_explain_wants_something_to_explain(smcdsl):
     assert smcdsl("explain").code == 2
 

@@ -65,5 +65,18 @@ def test_names(folder, name):
     assert program_name(Path(folder)) == name
 
 
-def test_an_unknown_template(smcdsl):
-    assert smcdsl("new", "cobol").code == 2
+@pytest.mark.parametrize(
+    ("typed", "said"),
+    [("cobol", "templates: sql, python, smiles, pddl, extract"), ("extrct", "did you mean `extract`?")],
+)
+def test_an_unknown_template(smcdsl, typed, said):
+    made = smcdsl("new", typed)
+    assert (made.code, made.out) == (2, "")
+    assert f"there is no template `{typed}`; {said}" in made.err
+    assert not Path(typed).exists()
+
+
+def test_the_hint_after_new_asks_for_text_where_a_run_would_print_json(smcdsl, monkeypatch):
+    assert "next: smcdsl run sql/sql.smc -f text\n" in smcdsl("new", "sql").err
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    assert "next: smcdsl run other/other.smc\n" in smcdsl("new", "sql", "other").err

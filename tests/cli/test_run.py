@@ -295,6 +295,13 @@ def test_an_unknown_input_gets_a_suggestion(run_letters):
     assert "did you mean `tag`?" in made.err
 
 
+@pytest.mark.parametrize("verb", [("run",), ("show", "--prompt"), ("build",), ("grammar", "x", "--sample", "1")])
+def test_an_input_without_a_value_names_the_inputs(smcdsl, verb):
+    made = smcdsl(verb[0], "letters.smc", *verb[1:], "-i", "tag")
+    assert (made.code, made.out) == (2, "")
+    assert "`-i tag` is not of the form NAME=VALUE; letters takes `-i least=N`, `-i tag=TEXT`" in made.err
+
+
 def test_inputs_from_a_file_and_flags_go_together(smcdsl):
     Path("in.json").write_text('{"tag": "a", "least": 2}')
     made = smcdsl("run", "letters.smc", "-m", "toy:toy.json", "--inputs", "in.json", "-i", "tag=t")

@@ -93,7 +93,7 @@ def test_many_runs_are_told_apart(smcdsl, run_letters):
         (["t.jsonl", "--last"], "name a trace, or give --last"),
         (["t.jsonl", "--particle", "8"], "particles 0 to 7"),
         (["t.jsonl", "--particle", "-1"], "particles 0 to 7"),
-        (["missing.jsonl"], "E0830"),
+        (["missing.jsonl"], "help: `smcdsl run PROGRAM --trace FILE` writes a trace"),
         (["."], "E0830"),
         (["letters.smc"], "E0830"),
         (["empty"], "it is empty"),

@@ -22,6 +22,7 @@ SCHEMA = "smcdsl.trace/1"
 MOST_BYTES = 256 * 1024 * 1024
 """A trace of 256 particles that are judged after each of 200 tokens has about a hundredth of it."""
 
+_MADE = "`smcdsl run PROGRAM --trace FILE` writes a trace; `smcdsl trace --last` shows the last one that was kept"
 _Key = tuple[int, int, int]
 _HEAD = ("group", "seconds", "island", "population")
 _Value = TypeVar("_Value")
@@ -121,6 +122,8 @@ def read(path: str | Path) -> tuple[Event, ...]:
     try:
         with Path(path).open("rb") as file:
             data = file.read(MOST_BYTES + 1)
+    except FileNotFoundError as error:
+        raise UsageError(Diagnostic("E0830", f"there is no file `{name}`", context=name, help=_MADE)) from error
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise UsageError(Diagnostic("E0830", f"`{name}` cannot be read", context=name, facts=(reason,))) from error
@@ -157,8 +160,7 @@ class _NoTrace(Exception):
 
 
 def _no_trace(name: str, fact: str) -> Diagnostic:
-    fix = "`smcdsl run PROGRAM --trace FILE` writes one"
-    return Diagnostic("E0830", f"`{name}` is no trace of a run", context=name, facts=(fact,), help=fix)
+    return Diagnostic("E0830", f"`{name}` is no trace of a run", context=name, facts=(fact,), help=_MADE)
 
 
 def _damaged(name: str, line: int, fact: str, is_last: bool) -> Diagnostic:
