@@ -511,10 +511,9 @@ def match_arguments(
         parameter.name for parameter, each in zip(parameters, given, strict=True) if each is None and parameter.required
     ]
     if sound and (len(positional) > len(parameters) or missing):
-        shown_missing = missing if any(argument.name for argument in expression.arguments) else []
         scope.report.add(
             judging.wrong_number_of_arguments(
-                name, expression.span, len(expression.arguments), _takes(parameters), declared, shown_missing
+                name, expression.span, len(expression.arguments), _takes(parameters), declared, missing
             )
         )
         sound = False

@@ -15,7 +15,7 @@ from smcdsl.program import expressions as tree
 from smcdsl.program import statements as st
 from smcdsl.program.evaluation import children, free_names
 from smcdsl.program.expressions import Expression, FunctionCall
-from smcdsl.program.types import STR
+from smcdsl.program.types import STR, Signature
 
 if TYPE_CHECKING:
     from smcdsl.language.transcript import Transcript
@@ -72,13 +72,14 @@ class FactorChecker:
             self.report.add(mistakes.needs_a_number(f"`{factor.verb}`", typed.type, span))
         elif typed.low < 0 and typed.type.name not in ("any", "json"):
             shown = span.text if "\n" not in span.text and len(span.text) <= 50 else "..."
-            what, label = "this", mistakes.is_a(typed.type)
+            what, label, notes = "this", mistakes.is_a(typed.type), ()
             if isinstance(typed.expression, FunctionCall):
                 signature = typed.expression.signature
                 what, label = f"`{signature.name}`", f"declared `-> {signature.result}`{_where(signature.declared)}"
+                notes = _how_to_declare(signature)
             inner = f"({shown})" if isinstance(factor.expression, tree.Binary) else shown
             example = f"{factor.verb} exp({inner} / 0.5)"
-            self.report.add(mistakes.may_be_negative(what, span, label, example, f"`{factor.verb}`"))
+            self.report.add(mistakes.may_be_negative(what, span, label, example, f"`{factor.verb}`", notes=notes))
 
     # ---- each
 
@@ -214,6 +215,16 @@ def _at_span(factor: st.Factor, after: int) -> Span:
     source = factor.span.source
     start = source.text.index("at", after)
     return Span(source, start, factor.boundaries[-1].span.end)
+
+
+def _how_to_declare(signature: Signature) -> tuple[str, ...]:
+    """What the author of a function may promise in place of a bare number."""
+    if not signature.location.path:
+        return ()
+    return (
+        f"`-> {signature.result}` may be any number: in Python, `-> Weight` promises one that is never negative, and "
+        "`-> LogWeight` stands for one that is exponentiated; then no `exp` is needed here",
+    )
 
 
 def _where(declared: Span | None) -> str:

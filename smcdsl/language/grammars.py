@@ -11,7 +11,7 @@ from smcdsl.language import mistakes_judging as judging
 from smcdsl.language.expressions import Scope, argument_mistake, check_expression, mentioned
 from smcdsl.language.potentials import read_parameters
 from smcdsl.language.resolver import Module
-from smcdsl.language.suggestions import closest
+from smcdsl.language.suggestions import closest, closest_path
 from smcdsl.language.symbols import Report, Value
 from smcdsl.language.type_syntax import read_type
 from smcdsl.library import standard
@@ -336,7 +336,8 @@ class _Resolver:
             return _gap(span)
         if file is None:
             where = "next to the program, in the project root, and in the installed library"
-            self.report.add(mistakes.file_not_found(name, place, where))
+            near = closest_path(name, self.module.search.files_like(name))
+            self.report.add(mistakes.file_not_found(name, place, where, near))
             return _gap(span)
         self.module.files.append(file.path or file.name)
         found, problems = own_grammar(file, notation, rule)

@@ -203,9 +203,17 @@ def hides_library(file: str, library: str, span: Span) -> Diagnostic:
     return diagnostic("W0208", f"your `{file}` hides the library {kind} `{library}`", span)
 
 
-def file_not_found(path: str, span: Span, places: str) -> Diagnostic:
-    """An imported file that is nowhere."""
-    return diagnostic("E0209", f"cannot find `{path}`", span, notes=[f"looked {places}"])
+def file_not_found(path: str, span: Span, places: str, near: str | None) -> Diagnostic:
+    """An imported file that is nowhere; `near` is the one that may have been meant."""
+    whole = span.text == f'"{path}"'  # not so where a function is named behind the path
+    return diagnostic(
+        "E0209",
+        f"cannot find `{path}`",
+        span,
+        f"did you mean `{near}`?" if near else "",
+        notes=[f"looked {places}"],
+        fixes=[Edit(span, f'"{near}"')] if near and whole else (),
+    )
 
 
 def library_not_found(name: str, span: Span, near: str | None, known: Sequence[str]) -> Diagnostic:
@@ -382,7 +390,13 @@ def condition_needs_yes_or_no(word: str, type_: Type, span: Span) -> Diagnostic:
 
 
 def may_be_negative(
-    what: str, span: Span, label: str, example: str, verb: str, others: Sequence[tuple[Span, str]] = ()
+    what: str,
+    span: Span,
+    label: str,
+    example: str,
+    verb: str,
+    others: Sequence[tuple[Span, str]] = (),
+    notes: Sequence[str] = (),
 ) -> Diagnostic:
     """A weight that can be below zero; `what` names it."""
     return diagnostic(
@@ -392,6 +406,7 @@ def may_be_negative(
         label,
         others=others,
         help=f"say how strongly it should count, for example `{example}`" if example else "",
+        notes=notes,
     )
 
 

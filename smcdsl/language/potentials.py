@@ -10,7 +10,7 @@ from smcdsl.language import mistakes, mistakes_transcript, syntax
 from smcdsl.language import mistakes_judging as judging
 from smcdsl.language.expressions import Scope, check_expression
 from smcdsl.language.fitting import is_number, is_yes_or_no
-from smcdsl.language.suggestions import closest
+from smcdsl.language.suggestions import closest, closest_path
 from smcdsl.language.symbols import ExpressionPotential, Value
 from smcdsl.language.type_syntax import read_type
 from smcdsl.library.search import LibraryFile
@@ -113,7 +113,8 @@ def find_python_file(module: Module, path: str, span: Span) -> LibraryFile | Non
     file = module.search.file(path)
     if file is None:
         where = f"next to {Path(module.tree.source.name).name}, in the project root, and in the installed library"
-        module.report.add(mistakes.file_not_found(path, span, where))
+        near = closest_path(path, module.search.files_like(path))
+        module.report.add(mistakes.file_not_found(path, span, where, near))
     return file
 
 
@@ -141,9 +142,10 @@ def _find(
     required = sum(parameter.required for parameter in found.parameters)
     if not required <= count <= len(found.parameters):
         takes = str(required) if required == len(found.parameters) else f"{required} to {len(found.parameters)}"
+        lacking = [parameter.name for parameter in found.parameters[count:] if parameter.required]
         module.report.add(
             judging.wrong_number_of_arguments(
-                declaration.name.text, declaration.name.span, count, takes, found.declared
+                declaration.name.text, declaration.name.span, count, takes, found.declared, lacking
             )
         )
     return found

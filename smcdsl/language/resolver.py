@@ -15,7 +15,7 @@ from smcdsl.errors import Diagnostic, Source, Span
 from smcdsl.language import mistakes, syntax
 from smcdsl.language.expressions import Callee, Functions
 from smcdsl.language.potentials import define_potential, find_python_file
-from smcdsl.language.suggestions import closest
+from smcdsl.language.suggestions import closest, closest_path
 from smcdsl.language.symbols import ExpressionPotential, LibraryScope, Report, Value
 from smcdsl.language.type_syntax import read_type
 from smcdsl.library import standard
@@ -319,7 +319,8 @@ def _import_module(
     file = module.search.module(target.text)
     if file is None:
         where = f"next to {Path(module.tree.source.name).name}"
-        module.report.add(mistakes.file_not_found(target.text, target.span, where))
+        near = closest_path(target.text, module.search.files_like(target.text, beside=True))
+        module.report.add(mistakes.file_not_found(target.text, target.span, where, near))
         module.broken_imports.add(alias)
         return
     path = Path(file.path)

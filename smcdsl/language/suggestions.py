@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from pathlib import PurePosixPath
 
 MOST_EDITS = 2
 
@@ -24,6 +25,14 @@ def closest(word: str, names: Iterable[str], synonyms: Mapping[str, str] | None 
     distances = [(edit_distance(word, name, most), name) for name in known if name != word]
     near = [(distance, name) for distance, name in distances if distance <= most and distance < len(name)]
     return min(near, key=lambda pair: pair[0])[1] if near else None
+
+
+def closest_path(path: str, paths: Iterable[str]) -> str | None:
+    """The file of that name in another folder or with an ending; else a path that is written much like it."""
+    known = list(paths)
+    name = PurePosixPath(path).name
+    same = (each for each in known if name in (PurePosixPath(each).name, PurePosixPath(each).stem))
+    return next(same, None) or closest(str(PurePosixPath(path)), known)
 
 
 def edit_distance(left: str, right: str, most: int) -> int:

@@ -108,6 +108,25 @@ class Search:
         found = self.folder / path
         return self._own(found) if _is_file(found) else None
 
+    def files_like(self, path: str, *, beside: bool = False) -> tuple[str, ...]:
+        """Paths that one which is nowhere may have meant: files of its folder, and of its name in the usual folders.
+
+        With `beside` only those that `module` would find.
+        """
+        meant = PurePosixPath(path)
+        ending = meant.suffix or ".py"
+        found: list[str] = []
+        for base in dict.fromkeys((self.folder, self.folder if beside else self.root)):
+            folders = dict.fromkeys((meant.parent, PurePosixPath(), PurePosixPath(POTENTIALS), PurePosixPath(GRAMMARS)))
+            for folder in folders:
+                names = [entry.name for entry in _entries(base / folder) if entry.name.endswith(ending)]
+                found += [
+                    str(folder / name)
+                    for name in sorted(names)
+                    if folder == meant.parent or PurePosixPath(name).stem == meant.stem
+                ]
+        return tuple(dict.fromkeys(found))
+
     def _first(self, kind: str, inner: str) -> tuple[LibraryFile | None, bool]:
         """The project's file before the shipped one, and whether it hides that."""
         shipped = _read_shipped(kind, inner)
@@ -149,7 +168,10 @@ def _shipped(kind: str) -> Traversable:
 
 
 def _entries(base: Traversable) -> list[Traversable]:
-    return list(base.iterdir()) if base.is_dir() else []
+    try:
+        return list(base.iterdir()) if base.is_dir() else []
+    except (OSError, ValueError):
+        return []
 
 
 def _read_shipped(kind: str, inner: str) -> LibraryFile | None:

@@ -101,3 +101,8 @@ def test_names_are_shown_as_the_user_gave_the_program(project, monkeypatch):
 
 def test_names_of_libraries_are_listed(project):
     assert {"own", "sql", "std.text"} <= set(beside(project).library_names())
+
+
+@pytest.mark.parametrize("path", ["no/such/folder/x.py", "\0.py", "a" * 5000, "", "../x", "/x.py"])
+def test_a_path_that_is_like_nothing_is_like_nothing(path, tmp_path):
+    assert Search.beside(tmp_path / "p.smc").files_like(path) == ()
