@@ -72,7 +72,8 @@ class FactorChecker:
             self.report.add(mistakes.needs_a_number(f"`{factor.verb}`", typed.type, span))
         elif typed.low < 0 and typed.type.name not in ("any", "json"):
             shown = span.text if "\n" not in span.text and len(span.text) <= 50 else "..."
-            what, label, notes = "this", mistakes.is_a(typed.type), ()
+            what, label = "this", mistakes.is_a(typed.type)
+            notes: tuple[str, ...] = ()
             if isinstance(typed.expression, FunctionCall):
                 signature = typed.expression.signature
                 what, label = f"`{signature.name}`", f"declared `-> {signature.result}`{_where(signature.declared)}"
