@@ -24,6 +24,7 @@ from smcdsl.language.settings import METHODS, read_model_settings, read_profiles
 from smcdsl.language.suggestions import closest
 from smcdsl.language.symbols import Report
 from smcdsl.language.transcript import Transcript, holes_in, lets_in
+from smcdsl.language.undeclared import undeclared_potentials
 from smcdsl.language.values import written_value
 from smcdsl.program.expressions import Constant, Expression, Name
 from smcdsl.program.facts import GrammarFacts
@@ -325,6 +326,7 @@ class _Checker:
             slow = slow_factor(use, self.holes, profiles[0])
             if slow is not None:
                 self.report.add(slow)
+        self.report.add(*undeclared_potentials(self.factors))
 
     def _without_effect(self, block: syntax.Infer) -> None:
         """Settings that need a factor of a kind that the program does not have."""

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from smcdsl.errors import Diagnostic, Edit, Span
 from smcdsl.language.mistakes import diagnostic
+from smcdsl.program.types import Signature
 
 # ---- grammars
 
@@ -152,6 +153,26 @@ def potential_outside_factor(call: Span, where: str) -> Diagnostic:
 def _shown(span: Span) -> str:
     text = span.text
     return text if "\n" not in text and len(text) <= 60 else "..."
+
+
+def undeclared_potential(function: Signature, call: Span, result: str) -> Diagnostic:
+    """A factor's value comes from a Python function without `@potential`, or without types."""
+    parameters = [f"`{name}`" for name in function.untyped if name != "return"]
+    lacks = [] if function.is_potential else ["no `@potential`"]
+    lacks += [f"no type for {', '.join(parameters)}"] if parameters else []
+    lacks += ["no type of the result"] if "return" in function.untyped else []
+    steps = [] if function.is_potential else ["write `@potential()` above it (`from smcdsl import potential`)"]
+    types = [f"`{name.strip('`')}: str`" for name in parameters[:1]]
+    types += [f"`-> {result}`"] if "return" in function.untyped else []
+    steps += [f"give it types, such as {' and '.join(types)}"] if types else []
+    what = "what it takes and returns" if function.is_potential else "that it is a potential"
+    return diagnostic(
+        "W0515",
+        f"`{function.name}` judges, but does not say {what}",
+        call,
+        others=[(function.declared, ", ".join(lacks))] if function.declared is not None else (),
+        help=", and ".join(steps),
+    )
 
 
 def guide_without_effect(span: Span, example: str) -> Diagnostic:

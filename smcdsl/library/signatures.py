@@ -134,6 +134,7 @@ class _Reader:
             batched=batched,
             doc=ast.get_docstring(node) or "",
             declared=self.places.name_of(node),
+            untyped=_untyped(node),
         )
 
     def _location(self, node: ast.FunctionDef) -> PythonLocation:
@@ -273,6 +274,12 @@ def _parameters(node: ast.FunctionDef) -> list[Parameter]:
         Parameter(argument.arg, _type(argument.annotation), default is None, _literal(default))
         for argument, default in pairs
     ]
+
+
+def _untyped(node: ast.FunctionDef) -> tuple[str, ...]:
+    arguments = (*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs)
+    names = [argument.arg for argument in arguments if argument.annotation is None]
+    return (*names, *(["return"] if node.returns is None else []))
 
 
 def _literal(node: ast.expr | None) -> object:

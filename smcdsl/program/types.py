@@ -189,6 +189,8 @@ class Signature:
     batched: int = -1
     doc: str = ""
     declared: Span | None = None
+    untyped: tuple[str, ...] = ()
+    """Parameters of a Python function that have no annotation, and `return` if its result has none."""
 
 
 @dataclass(frozen=True)
