@@ -71,6 +71,18 @@ class Span:
         return Span(self.source, self.start, other.end)
 
 
+def line_of_file(file: str, line: int) -> Span | None:
+    """A line of a file without its indentation; None where it cannot be read."""
+    try:
+        path = Path(file)
+        source = Source(shown_path(path), path.read_text(encoding="utf-8"))
+        start = source.line_starts[line - 1]
+    except (OSError, ValueError, IndexError):
+        return None
+    text = source.line(line)
+    return Span(source, start + len(text) - len(text.lstrip()), start + len(text))
+
+
 @dataclass(frozen=True)
 class Label:
     """A span with what is said about it; one label of a diagnostic is the primary one."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import importlib
 import importlib.util
+import re
 import sys
 import threading
 from collections.abc import Callable
@@ -17,11 +18,13 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from smcdsl.errors import Diagnostic, PotentialError
+from smcdsl.errors import Diagnostic, Label, PotentialError, line_of_file
 from smcdsl.program.references import GrammarFile
 from smcdsl.program.types import PythonLocation, Signature
 from smcdsl.protocols import Potential
+from smcdsl.workers import raised_at, said
 
+_NO_MODULE = re.compile(r"No module named '([\w.]+)'")
 _lock = threading.RLock()
 
 
@@ -36,17 +39,35 @@ def resolve_function(signature: Signature) -> Potential | Callable[..., Any]:
 
 def load_function(location: PythonLocation, shown: str) -> Any:
     """The function at a location; `shown` names it in messages. Raises PotentialError."""
-    place = location.module or location.path
     try:
         module = importlib.import_module(location.module) if location.module else load_file(location.path)
+    except Exception as error:  # whatever a user's module does at import
+        raise PotentialError(_cannot_be_loaded(shown, location, error), shown) from error
+    try:
         return getattr(module, location.function)
     except AttributeError as error:
-        message = f"`{place}` has no function `{location.function}`"
+        message = f"`{location.module or location.path}` has no function `{location.function}`"
         raise PotentialError(Diagnostic("R0903", message, facts=(str(error),)), shown) from error
-    except Exception as error:  # whatever a user's module does at import
-        message = f"`{shown}` cannot be loaded"
-        fact = f"{place}: {type(error).__name__}: {error}"
-        raise PotentialError(Diagnostic("R0903", message, facts=(fact,)), shown) from error
+
+
+def _cannot_be_loaded(shown: str, location: PythonLocation, error: Exception) -> Diagnostic:
+    file, line = raised_at(error, str(Path(location.path).resolve()) if location.path else "")
+    place = line_of_file(file, line)
+    return Diagnostic(
+        "R0903",
+        f"`{shown}` cannot be loaded",
+        () if place is None else (Label(place, said(error), primary=True),),
+        facts=(f"{location.module or location.path}: {said(error)}",) if place is None else (),
+        help=how_to_load(said(error)),
+    )
+
+
+def how_to_load(said: str) -> str:
+    """What to do about a file that raised this when it was run."""
+    missing = _NO_MODULE.search(said)
+    if missing is None:
+        return "mend the file: all of it is run before its functions are called"
+    return f"install `{missing[1]}` in the environment of smcdsl, or put `{missing[1]}.py` beside the file"
 
 
 def load_file(path: str) -> ModuleType:

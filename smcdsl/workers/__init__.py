@@ -5,7 +5,7 @@ pickled, over private pipes. A worker that runs past the limit is killed with al
 replaced. Without `workers` a limited call runs in a thread, which is abandoned when time is up.
 """
 
-from smcdsl.workers.calls import Outcome, ThreadRunner, attempt, quiet
+from smcdsl.workers.calls import Outcome, ThreadRunner, attempt, quiet, raised_at, said
 from smcdsl.workers.pool import Abandoned, Interest, ProcessPool
 from smcdsl.workers.pools import WorkerPools
 from smcdsl.workers.process import load_function
@@ -20,4 +20,6 @@ __all__ = [
     "attempt",
     "load_function",
     "quiet",
+    "raised_at",
+    "said",
 ]

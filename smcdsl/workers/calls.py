@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import queue
 import sys
 import threading
@@ -9,6 +10,7 @@ import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal, TextIO
 
 from smcdsl.errors import ModelError, PotentialError, UsageError
@@ -32,8 +34,12 @@ class Outcome:
     refusal: UsageError | ModelError | None = None
 
 
-def attempt(function: Callable[..., Any], arguments: Sequence[Any]) -> Outcome:
-    """Call a function here and now."""
+def attempt(function: Callable[..., Any], arguments: Sequence[Any], file: str | None = None) -> Outcome:
+    """Call a function here and now.
+
+    Args:
+        file: where the fault is looked for when it raises; by default where the function is.
+    """
     try:
         return Outcome("value", function(*arguments))
     except (UsageError, ModelError) as error:
@@ -41,11 +47,32 @@ def attempt(function: Callable[..., Any], arguments: Sequence[Any]) -> Outcome:
     except PotentialError as error:
         return Outcome("error", error=error.diagnostics[0].message)
     except (Exception, SystemExit) as error:
-        frames = traceback.extract_tb(error.__traceback__)
-        # The first frame is this file's own.
-        last = frames[-1] if len(frames) > 1 else None
-        text = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
-        return Outcome("error", error=text, file=last.filename if last else "", line=(last.lineno or 0) if last else 0)
+        where, line = raised_at(error, _file_of(function) if file is None else file)
+        return Outcome("error", error=said(error), file=where, line=line)
+
+
+def said(error: BaseException) -> str:
+    """An exception in a line: its type and what it says."""
+    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+
+
+def raised_at(error: BaseException, file: str) -> tuple[str, int]:
+    """The last line on the way to where `error` was raised that is in `file` or beside it, else the very last.
+
+    What a user's function calls in other people's code raises there, and the user can mend what is his.
+    """
+    # The first frame is that of whoever caught it.
+    frames = traceback.extract_tb(error.__traceback__)[1:]
+    own = [frame for frame in frames if file and Path(frame.filename).parent == Path(file).parent]
+    if not frames:
+        return "", 0
+    last = (own or frames)[-1]
+    return last.filename, last.lineno or 0
+
+
+def _file_of(function: Callable[..., Any]) -> str:
+    code = getattr(inspect.unwrap(function), "__code__", None)
+    return code.co_filename if code is not None else ""
 
 
 class ThreadRunner:

@@ -58,7 +58,7 @@ def serve() -> None:
     location, name, memory_bytes = _read_message(requests)
     if memory_bytes is not None:
         _limit_memory(memory_bytes)
-    loading = attempt(load_function, (location, name))
+    loading = attempt(load_function, (location, name), str(Path(location.path).resolve()) if location.path else "")
     loading = replace(loading, unloaded=loading.kind != "value")
     # The function itself stays here.
     _write_message(answers, Outcome("value") if loading.kind == "value" else loading)

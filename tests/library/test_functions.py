@@ -67,3 +67,20 @@ def test_a_file_that_cannot_be_used_is_a_failed_potential(tmp_path, text):
 def test_a_missing_file_is_a_failed_potential(tmp_path):
     with pytest.raises(PotentialError):
         resolve_function(signature(path=str(tmp_path / "gone.py")))
+
+
+def test_a_file_that_raises_when_it_is_run_is_shown_where_it_does(tmp_path):
+    path = tmp_path / "own.py"
+    path.write_text("import json\nX = json.loads('{')\ndef f(): return True\n")
+    with pytest.raises(PotentialError, match="cannot be loaded") as caught:
+        resolve_function(signature(path=str(path)))
+    (label,) = caught.value.diagnostics[0].labels
+    assert label.span.text == "X = json.loads('{')"
+    assert label.text.startswith("JSONDecodeError")
+
+
+def test_an_attribute_that_is_missing_at_import_is_no_missing_function(tmp_path):
+    path = tmp_path / "own.py"
+    path.write_text("import math\nX = math.no_such_thing\ndef f(): return True\n")
+    with pytest.raises(PotentialError, match="cannot be loaded"):
+        resolve_function(signature(path=str(path)))

@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
-from smcdsl.errors import Diagnostic, Label, ModelError, PotentialError, Source, Span, UsageError, shown_path
+from smcdsl.errors import Diagnostic, Label, ModelError, PotentialError, UsageError, line_of_file
+from smcdsl.library.functions import how_to_load
 from smcdsl.program.evaluation import UNKNOWN, PotentialCall
 from smcdsl.program.types import Signature
 from smcdsl.workers import Outcome
@@ -96,7 +96,7 @@ def failure(
         facts_shown = (outcome.error,)
     else:
         message = f"`{name}` cannot be loaded" if outcome.unloaded else f"`{name}` raised an exception"
-        place = _place(outcome)
+        place = line_of_file(outcome.file, outcome.line)
         if place is None:
             facts_shown = (outcome.error,)
         else:
@@ -107,8 +107,10 @@ def failure(
     if together > 1:
         notes.append(f"it failed on {together} texts at once, and on none of them alone")
     fix = f"fix the function, or choose what a failure means: {{ {policy}: zero }}"
+    if call.signature.location.path:
+        fix += f', in Python `@potential({policy}="zero")`'
     if outcome.unloaded:
-        notes, fix = [], ""
+        notes, fix = [], how_to_load(outcome.error)
     diagnostic = Diagnostic("R0903", message, tuple(labels), tuple(notes), fix, facts=facts_shown)
     return PotentialError(diagnostic, name, call.arguments)
 
@@ -164,16 +166,3 @@ def shown(value: Any) -> str:
     except Exception:  # a user's object
         text = f"a {type(value).__name__}"
     return text if len(text) <= LONGEST_SHOWN else "..." + text[3 - LONGEST_SHOWN :]
-
-
-def _place(outcome: Outcome) -> Span | None:
-    """The line that raised, where its file can be read."""
-    try:
-        path = Path(outcome.file)
-        source = Source(shown_path(path), path.read_text(encoding="utf-8"))
-        start = source.line_starts[outcome.line - 1]
-    except (OSError, UnicodeDecodeError, IndexError):
-        return None
-    text = source.line(outcome.line)
-    indent = len(text) - len(text.lstrip())
-    return Span(source, start + indent, start + len(text))

@@ -1,5 +1,6 @@
 """Potentials that go wrong."""
 
+import json
 import os
 import sqlite3
 from contextlib import closing
@@ -76,3 +77,9 @@ def slow(text: str) -> Weight:
 
     sleep(0.5)
     return Weight(0.5)
+
+
+@potential(prefix="none")
+def inside(text: str) -> bool:
+    """Fails in code of others, which is told at the line that called it."""
+    return bool(json.loads(text))
