@@ -18,6 +18,7 @@ from smcdsl.errors import BudgetExceeded, Diagnostic, Label, NoSurvivors, Smcdsl
 from smcdsl.inference.collapse import FEWEST, NO_FACTOR, is_heavy
 from smcdsl.inference.judgement import Calling, value_of
 from smcdsl.inference.particles import BUDGET, CAUSES, DEAD, FINISHED
+from smcdsl.inference.results.advice import after_collapse, after_no_survivors
 from smcdsl.inference.results.error_bars import genealogical_variance, surviving_eves
 from smcdsl.inference.results.health import few_lines
 from smcdsl.inference.results.meaning import key_of
@@ -25,9 +26,8 @@ from smcdsl.inference.results.posterior import ParticleView, Posterior, evidence
 from smcdsl.inference.sampler import Sampler
 from smcdsl.inference.settings import BIASED, Settings
 from smcdsl.inference.speculation.tally import Speculated
-from smcdsl.plan import PlannedFactor
+from smcdsl.plan import Plan, PlannedFactor
 from smcdsl.prefixes import ROOT
-from smcdsl.program.expressions import Binary, Constant
 
 
 class Reader:
@@ -219,7 +219,7 @@ def judged(posterior: Posterior, sampler: Sampler, group: int, settings: Setting
         failure: SmcdslError = BudgetExceeded(_out_of_budget(posterior, sampler, group, settings), posterior)
         return replace(posterior, failure=failure)
     if not (posterior.log_weights > -np.inf).any():
-        failure = NoSurvivors(_no_survivors(sampler, group), posterior.deaths, posterior)
+        failure = NoSurvivors(_no_survivors(sampler, group, settings), posterior.deaths, posterior)
         return replace(posterior, failure=failure)
     # Selection keeps no two particles alike: one may well have most of the weight, and rightly.
     if not sampler.rules.selection and is_heavy(posterior.log_weights) and posterior.num_particles >= FEWEST:
@@ -227,43 +227,31 @@ def judged(posterior: Posterior, sampler: Sampler, group: int, settings: Setting
         cause = None
         if collapse is not None and collapse.factor != NO_FACTOR:
             cause = sampler.interpreter.plan.factors[collapse.factor], collapse.place
-        return replace(posterior, warnings=(_collapsed(posterior, cause),))
+        return replace(posterior, warnings=(_collapsed(posterior, sampler.interpreter.plan, settings, cause),))
     few = None if sampler.rules.selection else few_lines(posterior)
     return posterior if few is None else replace(posterior, warnings=(few,))
 
 
-def _collapsed(posterior: Posterior, cause: tuple[PlannedFactor, str] | None) -> Diagnostic:
+def _collapsed(
+    posterior: Posterior, plan: Plan, settings: Settings, cause: tuple[PlannedFactor, str] | None
+) -> Diagnostic:
     """R0902, with the factor that did it and where."""
     largest = float(posterior.normalized_weights.max())
     size = f"effective sample size {posterior.ess:.2f} of {posterior.num_particles}"
     note = "no factor did this: the grammar forbids most of what the model would write"
-    advice = "try more particles, or a prompt that says what the answer looks like"
     if cause is not None:
         factor, place = cause
         line, _ = factor.span.source.position(factor.span.start)
         where = place if place == "at the end" or not place.startswith("at ") else f"site {place.removeprefix('at ')}"
         words = replace(factor, boundaries=(), each=None)
         note = f"the weight collapsed at `{words}` (line {line}){', ' if where else ''}{where}"
-        advice = f"try {_weaker(factor)}more particles, or a preview at an earlier boundary"
     return Diagnostic(
         "R0902",
         f"one particle carries {100 * largest:.0f} % of the weight",
         facts=(f"{size}; the posterior below is close to a single guess",),
         notes=(note,),
-        help=advice,
+        help=after_collapse(plan, settings, None if cause is None else cause[0]),
     )
-
-
-def _weaker(factor: PlannedFactor) -> str:
-    """The power to try for a `score`."""
-    if factor.verb != "score":
-        return ""
-    match factor.expression:
-        case Binary(operator="^", right=Constant(value=int() | float() as power)) if power > 1:
-            return "`^ 1`, "
-        case Binary(operator="^", right=Constant(value=int() | float() as power)):
-            return f"`^ {power / 2:g}`, "
-    return "`^ 0.5`, "
 
 
 def _out_of_budget(posterior: Posterior, sampler: Sampler, group: int, settings: Settings) -> Diagnostic:
@@ -301,7 +289,7 @@ def _slowest(posterior: Posterior) -> tuple[str, ...]:
     return (f"{100 * share:.0f} % of the time went into `{name}` ({made} calls, {each:.3g} ms each)",)
 
 
-def _no_survivors(sampler: Sampler, group: int) -> Diagnostic:
+def _no_survivors(sampler: Sampler, group: int, settings: Settings) -> Diagnostic:
     """R0901: which factors removed how many, and what the last one said."""
     size = sampler.particles.num_particles
     causes = [cause for own, cause in sampler.last_deaths if own == group][::-1]
@@ -328,7 +316,10 @@ def _no_survivors(sampler: Sampler, group: int) -> Diagnostic:
     farthest = int(sampler.farthest[group])
     if farthest != ROOT and (passed := sampler.written_text(group, farthest).strip()):
         notes.append(f"the longest text that passed so far was: {passed}")
-    fix = f"more particles (--particles {4 * size}) may help; with `--trace FILE` `smcdsl trace FILE` shows every death"
+    plan = sampler.interpreter.plan
+    factors = [plan.factors[cause - len(CAUSES)] for cause in causes]
+    others = [name for cause, name in enumerate(CAUSES) if sampler.deaths[group, cause]]
+    fix = after_no_survivors(plan, settings, factors, others)
     return Diagnostic("R0901", "no particle survived", tuple(labels), tuple(notes), fix)
 
 
