@@ -174,7 +174,7 @@ def command(terminal: Terminal, /, **given: Any) -> int:
     values = _values(program, options)
     _announce_compiling(terminal)
     if options.runs is not None:
-        return _repeat(program, options, values)
+        return _repeat(terminal, program, options, values)
     return _single(terminal, program, options, values)
 
 
@@ -303,7 +303,9 @@ def _single(terminal: Terminal, program: CompiledProgram, options: Options, valu
     events: list[Event] = []
     try:
         with _listener(terminal, options, events) as (listen, compiled):
-            (result,) = program.run_many(None, [(values, None)], options.flags, on_event=listen, on_compiled=compiled)
+            (result,) = program.run_many(
+                None, [(values, None)], options.flags, on_event=listen, on_compiled=compiled, on_notice=terminal.note
+            )
     except PotentialError:
         # What the particles did up to the failure is what its trace is for.
         write_trace(options, events)
@@ -329,7 +331,7 @@ def _single(terminal: Terminal, program: CompiledProgram, options: Options, valu
     return exits.SUCCESS
 
 
-def _repeat(program: CompiledProgram, options: Options, values: dict[str, Any]) -> int:
+def _repeat(terminal: Terminal, program: CompiledProgram, options: Options, values: dict[str, Any]) -> int:
     """`--runs`: many seeds side by side; one JSON line each. No survivors is an outcome like others here."""
     assert options.runs is not None, "called for --runs only"
     settings = program.settings(**options.flags)
@@ -344,7 +346,10 @@ def _repeat(program: CompiledProgram, options: Options, values: dict[str, Any]) 
     with Lines(options) as lines, WorkerPools() as pools:
         for start in range(0, len(seeds), at_once):
             requests = [(values, seed) for seed in seeds[start : start + at_once]]
-            for result in program.run_many(model, requests, options.flags, on_event=listen, pools=pools):
+            done = program.run_many(
+                model, requests, options.flags, on_event=listen, pools=pools, on_notice=terminal.note
+            )
+            for result in done:
                 lines.add(json.dumps(result.as_json(options.view)))
                 codes.append(exits.SUCCESS if result.failure is None else exits.code_of(result.failure))
     write_trace(options, events)

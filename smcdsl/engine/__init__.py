@@ -366,10 +366,12 @@ class CompiledProgram:
         on_compiled: Callable[[Compiled], None] | None = None,
         events: Sequence[Event] = (),
         pools: WorkerPools | None = None,
+        on_notice: Callable[[str], None] | None = None,
     ) -> list[Result]:
         """Several runs in one batch: (values, seed) pairs; a seed of None is the settings'.
 
         Failures that are a run's own are in its `.failure`. Worker processes in `pools` stay for the next batch.
+        `on_notice` is told in words what somebody who waits should know before the runs are over.
         """
         from smcdsl.inference.lookahead.learned import learned_lookahead
         from smcdsl.inference.methods import Interrupted, RunRequest, run
@@ -405,6 +407,7 @@ class CompiledProgram:
                 recorder=None if lookahead is None else lookahead.recorder,
                 # A run that learns takes its tokens one by one.
                 drafts=() if learns else drafts,
+                notices=on_notice,
             )
         except PotentialError as error:
             if error.partial is not None:

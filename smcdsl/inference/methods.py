@@ -34,7 +34,7 @@ from smcdsl.inference.refining import refine
 from smcdsl.inference.rejection import reject
 from smcdsl.inference.results.health import idle_previews, slow_potentials
 from smcdsl.inference.results.posterior import Posterior
-from smcdsl.inference.runtime import opened
+from smcdsl.inference.runtime import Notices, opened
 from smcdsl.inference.settings import Interrupted, RunRequest, Settings
 from smcdsl.inference.suitability import ChosenProposal, late_factors
 from smcdsl.inference.telling import finished
@@ -59,6 +59,7 @@ def run(
     lookahead: Callable[[Automaton], Lookahead | None] | None = None,
     recorder: Recorder | None = None,
     drafts: Sequence[Maker] = (),
+    notices: Notices | None = None,
 ) -> list[Posterior]:
     """Run a plan for independent groups in one batch.
 
@@ -75,6 +76,7 @@ def run(
         lookahead: gives the twist of an automaton, where there is one.
         recorder: is told of every row of the model's output, and of the particles at the end.
         drafts: make the sources of drafts, the cheapest first. Methods that draw from the model's own law do without.
+        notices: is told in words what somebody who waits should know before the run is over.
 
     Returns:
         A posterior a group. What failed in a group alone (no survivors, budget) is its `failure`.
@@ -100,6 +102,7 @@ def run(
         lookahead=lookahead,
         recorder=recorder,
         drafts=drafts,
+        notices=notices,
     ) as runtime:
         with _islands_combined(count):
             results = reject(runtime) if settings.method == "rejection" else refine(runtime, attempt(runtime))

@@ -30,6 +30,11 @@ from smcdsl.inference.settings import Interrupted, Settings
 _MAX_ROUNDS = 10_000
 """Give up after this many draws for every sample asked for."""
 
+_NONE_OF = 1_000
+"""After so many draws of which none is accepted somebody who waits is told."""
+_NONE_WITHIN_SECONDS = 10.0
+"""Or after so long: a large model makes few draws."""
+
 _ROUNDING = 1e-5
 """By how much a log weight may exceed zero: the model's float32 rows sum to one but for rounding."""
 
@@ -47,7 +52,7 @@ def reject(runtime: Runtime, max_rounds: int | None = None) -> list[Posterior]:
     seeds, settings, began = runtime.seeds, runtime.settings, runtime.began
     groups = [_Group() for _ in seeds]
     reader = Reader(runtime.sampler(0))
-    interrupted = False
+    interrupted, told = False, runtime.notices is None
 
     def so_far() -> list[Posterior]:
         return [
@@ -62,6 +67,7 @@ def reject(runtime: Runtime, max_rounds: int | None = None) -> list[Posterior]:
             sampler.rest(np.flatnonzero([len(group.accepted) >= settings.particles for group in groups]))
             sampler.sweep()
             _accept(reader, salt, groups, settings.particles)
+            told = told or _tell(runtime, groups)
             late = sampler.rules.deadline is not None and time.monotonic() > sampler.rules.deadline
             if late or all(len(group.accepted) >= settings.particles for group in groups):
                 break
@@ -77,6 +83,20 @@ def reject(runtime: Runtime, max_rounds: int | None = None) -> list[Posterior]:
     if interrupted:
         raise Interrupted(results)
     return results
+
+
+def _tell(runtime: Runtime, groups: list[_Group]) -> bool:
+    """Say that nothing is accepted, once that has gone on for long."""
+    draws = sum(group.tries for group in groups)
+    is_early = draws < _NONE_OF and perf_counter() - runtime.began < _NONE_WITHIN_SECONDS
+    if is_early or runtime.notices is None or any(group.accepted for group in groups):
+        return False
+    most = _MAX_ROUNDS * runtime.settings.particles * len(groups)
+    runtime.notices(
+        f"note: none of {draws:,} draws was accepted so far; it gives up after {most:,}. "
+        "`--infer smc` needs no draw to be accepted whole; Ctrl-C stops"
+    )
+    return True
 
 
 def _next_round(sampler: Sampler, earlier: Sampler) -> Sampler:

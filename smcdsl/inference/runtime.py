@@ -38,6 +38,8 @@ from smcdsl.prefixes import Prefixes
 from smcdsl.protocols import LanguageModel, Session
 from smcdsl.workers import WorkerPools
 
+Notices = Callable[[str], None]
+
 
 @dataclass
 class Runtime:
@@ -58,6 +60,8 @@ class Runtime:
     recorder: Recorder | None = None
     sources: list[DraftSource] = field(default_factory=list)
     """Every source of drafts that a sampler has; they end with the run."""
+    notices: Notices | None = None
+    """Is told in words what somebody who waits should know before the run is over."""
     arrivals: dict[tuple[int, int], tuple[Arrival, Counter[str]]] = field(default_factory=dict)
 
     @property
@@ -135,6 +139,7 @@ def opened(
     lookahead: Callable[[Automaton], Lookahead | None] | None = None,
     drafts: Sequence[Maker] = (),
     recorder: Recorder | None = None,
+    notices: Notices | None = None,
 ) -> Iterator[Runtime]:
     """A runtime for some groups; see `methods.run` for what it is made of."""
     began = perf_counter()
@@ -180,6 +185,7 @@ def opened(
         lookaheads,
         drafts,
         recorder,
+        notices=notices,
     )
     try:
         yield runtime

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from smcdsl.automaton import machine
+from smcdsl.inference import rejection
 
 
 def exact():
@@ -370,3 +371,35 @@ def test_an_empty_cache_of_kernels_is_noticed(tmp_path):
     environment = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path / "empty")}
     ran = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=True)
     assert ran.stdout.split() == ["False"]
+
+
+RARE = """smc 1
+
+generate {
+  text "[[x: /[ab]{6}/]]\\n"
+  require x == "abbaba" and x %s "bbbbbb"
+}
+
+infer rejection {
+  particles: 2
+}
+"""
+
+
+@pytest.mark.parametrize("more", [(), ("--runs", "2"), ("-f", "text")])
+def test_a_rejection_that_accepts_nothing_for_long_says_so_early(smcdsl, monkeypatch, more):
+    monkeypatch.setattr(rejection, "_MAX_ROUNDS", 300)
+    monkeypatch.setattr(rejection, "_NONE_OF", 100)
+    Path("rare.smc").write_text(RARE % "==")
+    told = "note: none of 100 draws was accepted so far; it gives up after"
+    made = smcdsl("run", "rare.smc", "-m", "toy:toy.json", *more)
+    assert made.err.count(told) == 1
+    assert told not in made.out
+    assert told not in smcdsl("-q", "run", "rare.smc", "-m", "toy:toy.json", *more).err
+
+
+def test_a_rejection_that_accepts_says_nothing(smcdsl, monkeypatch):
+    monkeypatch.setattr(rejection, "_NONE_OF", 500)
+    Path("often.smc").write_text(RARE.replace("and", "or") % "!=")
+    made = smcdsl("run", "often.smc", "-m", "toy:toy.json")
+    assert (made.code, made.err) == (0, "")
