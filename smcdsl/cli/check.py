@@ -89,7 +89,9 @@ class Checking:
 
     def _check(self, path: str) -> Sequence[Diagnostic]:
         from smcdsl.engine import read_source
+        from smcdsl.engine.kinds import refuse_other_kinds
 
+        refuse_other_kinds(path, compiled=False)
         source = read_source(path)
         if not self.fix:
             return self._findings(source)

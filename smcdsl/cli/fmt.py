@@ -27,11 +27,13 @@ def command(terminal: Terminal, files: Sequence[str], only_check: bool, diff: bo
     standard input and writes standard output.
     """
     from smcdsl.engine import read_source
+    from smcdsl.engine.kinds import refuse_other_kinds
 
     mistakes: list[Diagnostic] = []
     changed = 0
     paths = expand(files)
     for path in paths:
+        refuse_other_kinds(path, compiled=False)
         source = read_source(path)
         formatted, problems = formatted_text(source)
         mistakes += problems

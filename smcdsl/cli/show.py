@@ -98,9 +98,11 @@ def _drafts(profile: InferenceProfile) -> str:
 
 def _show_tree(terminal: Terminal, path: str) -> int:
     from smcdsl.engine import read_source
+    from smcdsl.engine.kinds import refuse_other_kinds
     from smcdsl.language.parser import parse
     from smcdsl.report.trees import tree_text
 
+    refuse_other_kinds(path, compiled=False)
     tree, diagnostics = parse(read_source(path))
     terminal.report(diagnostics)
     if tree is not None:

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 from smcdsl.engine.automata import Compiled, HoleAutomata
 from smcdsl.engine.inputs import PYTHON, from_values
+from smcdsl.engine.kinds import refuse_other_kinds
 from smcdsl.engine.settings import (
     NAMES,
     TARGET,
@@ -134,11 +135,12 @@ def load(path: str | Path, *, config: str | Path | None = None) -> CompiledProgr
     """The program in a file: a text, or one that `smcdsl build` compiled (`.smcx`).
 
     Raises:
-        UsageError: the file cannot be read; R0907, it was built for something else, or is damaged.
+        UsageError: the file cannot be read, or is no program; R0907, it was built for something else, or is damaged.
         CompileError: it is wrong; `.diagnostics` says all that is.
     """
     from smcdsl.engine.built import open_built
 
+    refuse_other_kinds(path)
     built = open_built(Path(path))
     if built is None:
         return _compile(read_source(path), Path(path).parent, config)

@@ -77,7 +77,8 @@ def serve_folder(folder: Path, model: str | None, models: Sequence[str], config:
         CompileError: one of them is wrong.
     """
     if not folder.is_dir():
-        raise UsageError(Diagnostic("E0816", f"`{folder}` is not a folder", context=str(folder)))
+        advice = f"name the folder that it is in, `{folder.parent}`" if folder.is_file() else ""
+        raise UsageError(Diagnostic("E0816", f"`{folder}` is not a folder", context=str(folder), help=advice))
     programs = {
         path.relative_to(folder).with_suffix("").as_posix(): load(path, config=config)
         for path in sorted(folder.rglob("*.smc"))

@@ -130,6 +130,44 @@ def test_files_that_cannot_be_read(smcdsl, verb, name, said):
     assert said in made.err
 
 
+VERBS_OF_PROGRAMS = [
+    ("run",), ("show", "--info"), ("show", "--ast"), ("grammar", "g"), ("check",), ("fmt",), ("test",), ("build",),
+    ("stub",), ("verify",), ("explain",), ("distill", "-o", "d"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("verb", VERBS_OF_PROGRAMS, ids=" ".join)
+@pytest.mark.parametrize(
+    ("name", "kind", "advice"),
+    [
+        ("sql.lark", "a grammar", '`grammar sql = lark("sql.lark", start: "start")`'),
+        ("out.gbnf", "a grammar", '`grammar out = gbnf("out.gbnf")`'),
+        ("chem.py", "Python", '`import potential "chem.py" as chem`'),
+        ("run.jsonl", "a file of JSON lines", "`smcdsl trace run.jsonl`"),
+        ("values.json", "JSON", "`smcdsl run PROGRAM --inputs values.json`"),
+    ],
+)
+def test_a_file_of_another_kind_is_told_what_takes_it(smcdsl, verb, name, kind, advice):
+    Path(name).write_text("start: /a/\n")
+    more = ["--sample", "1"] if verb[0] == "grammar" else []
+    made = smcdsl(verb[0], name, *verb[1:], *more)
+    assert (made.code, made.out) == (2, "")
+    assert f"error[E0816]: `{name}` is {kind}, not a program" in made.err
+    assert advice in made.err
+
+
+@pytest.mark.parametrize("verb", [("check",), ("fmt",), ("show", "--ast")])
+def test_what_needs_the_text_of_a_program_takes_no_compiled_one(smcdsl, verb):
+    Path("letters.smcx").write_bytes(b"anything")
+    made = smcdsl(verb[0], "letters.smcx", *verb[1:])
+    assert (made.code, made.out) == (2, "")
+    assert "`letters.smcx` is a compiled program" in made.err
+
+
+def test_a_missing_file_is_missing_whatever_its_ending(smcdsl):
+    assert "there is no file `nope.lark`" in smcdsl("run", "nope.lark").err
+
+
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
 def test_a_file_without_permission(smcdsl):
     Path("letters.smc").chmod(0)
@@ -290,3 +328,11 @@ def test_previews_that_never_came_are_not_called_checked(smcdsl):
     made = smcdsl("test", "--potentials", "parts.smc")
     assert made.code == 0
     assert "no previews: `x.one` never came, so how beginnings are judged is not checked" in made.out
+
+
+def test_serve_wants_the_folder_of_a_program(smcdsl):
+    pytest.importorskip("uvicorn")
+    made = smcdsl("serve", "letters.smc")
+    assert (made.code, made.out) == (2, "")
+    assert "`letters.smc` is not a folder" in made.err
+    assert "help: name the folder that it is in, `.`" in made.err
