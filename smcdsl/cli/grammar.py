@@ -17,7 +17,10 @@ from smcdsl.cli.terminal import Terminal
 from smcdsl.errors import Source
 
 if TYPE_CHECKING:
+    from smcdsl.engine import CompiledProgram
     from smcdsl.engine.tried_grammar import TriedGrammar
+    from smcdsl.program.grammar import Grammar
+    from smcdsl.program.program import Program
 
 _TRIES = 20
 """For each sample that is asked for, where searches for an end give up."""
@@ -25,7 +28,7 @@ _TRIES = 20
 
 @click.command("grammar")
 @click.argument("program", metavar="PROGRAM")
-@click.argument("name", metavar="NAME")
+@click.argument("name", metavar="[NAME]", required=False)
 @click.option("--accepts", metavar="TEXT", help="Whether TEXT is in the language; exits with 1 if not.")
 @click.option("--next", "prefix", metavar="TEXT", help="What may follow TEXT.")
 @click.option("--sample", type=click.IntRange(min=1), metavar="N", help="Print N texts of the language.")
@@ -37,7 +40,7 @@ _TRIES = 20
 def command(
     terminal: Terminal,
     program: str,
-    name: str,
+    name: str | None,
     accepts: str | None,
     prefix: str | None,
     sample: int | None,
@@ -48,14 +51,25 @@ def command(
 ) -> int:
     """Try a grammar: does it accept this text, what may come next, samples.
 
-    NAME is a hole or a declared grammar of PROGRAM. `@FILE` in place of a TEXT reads it from a file, `-` from
+    NAME is a hole or a declared grammar of PROGRAM; without it they are listed. With nothing to try, its rules and
+    boundaries are printed. `@FILE` in place of a TEXT reads it from a file, `-` from
     standard input. Limits on tokens need a tokenizer and are left out. Samples show what the grammar allows; how
     likely a model is to write them is another matter.
     """
+    from smcdsl.engine import load
+
     asked = [each for each in (accepts, prefix, sample, why_not) if each is not None]
-    if len(asked) != 1:
-        raise click.UsageError("say what to try: --accepts, --next, --sample or --why-not")
-    tried = _tried(terminal, program, name, inputs)
+    if len(asked) > 1:
+        raise click.UsageError("try one thing at a time: --accepts, --next, --sample or --why-not")
+    compiled = load(program, config=terminal.config)
+    if name is None:
+        if asked:
+            raise click.UsageError(f"name the grammar to try: {', '.join(_names(compiled.program))}")
+        return _list(compiled.program, output_format)
+    grammar = bound(compiled.program, name, named_texts(compiled.program, inputs), "smcdsl grammar ...")
+    if not asked:
+        return _print(grammar, output_format)
+    tried = _tried(terminal, compiled, grammar)
     if sample is not None:
         return _sample(terminal, tried, sample, seed, output_format)
     if prefix is not None:
@@ -68,12 +82,34 @@ def command(
     return exits.SUCCESS if accepts is None or found["accepted"] else exits.FINDINGS
 
 
-def _tried(terminal: Terminal, path: str, name: str, inputs: tuple[str, ...]) -> TriedGrammar:
-    from smcdsl.engine import load
+def _names(program: Program) -> dict[str, str]:
+    """What can be named, with what it is."""
+    holes = {hole.name: "hole" for hole in program.holes.values() if hole.name != "_"}
+    return holes | dict.fromkeys(program.grammars, "grammar")
+
+
+def _list(program: Program, output_format: str) -> int:
+    names = _names(program)
+    if output_format == "json":
+        click.echo(json.dumps([{"name": name, "kind": kind} for name, kind in names.items()]))
+        return exits.SUCCESS
+    width = max(map(len, names), default=0)
+    for name, kind in names.items():
+        click.echo(f"{name:<{width}}  {kind}")
+    return exits.SUCCESS
+
+
+def _print(grammar: Grammar, output_format: str) -> int:
+    from smcdsl.report.grammars import grammar_text
+
+    text = grammar_text(grammar)
+    click.echo(json.dumps({"grammar": text}, ensure_ascii=False) if output_format == "json" else text.rstrip("\n"))
+    return exits.SUCCESS
+
+
+def _tried(terminal: Terminal, compiled: CompiledProgram, grammar: Grammar) -> TriedGrammar:
     from smcdsl.engine.tried_grammar import TriedGrammar
 
-    compiled = load(path, config=terminal.config)
-    grammar = bound(compiled.program, name, named_texts(compiled.program, inputs), "smcdsl grammar ...")
     tried = TriedGrammar(grammar, compiled.settings()["state_limit"])
     if tried.without:
         terminal.note("note: limits on tokens are left out; they need a model's tokenizer")

@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 
 @click.command("show")
 @click.argument("program", metavar="PROGRAM")
-@click.option("--prompt", is_flag=True, help="The transcript with holes as blanks; give inputs to see them in it.")
+@click.option(
+    "--prompt", is_flag=True, help="The transcript with holes as blanks, with inputs where they are given.  [default]"
+)
 @click.option("--grammar", metavar="NAME", help="The grammar of a hole, or a declared one, with all references closed.")
 @click.option("--plan", is_flag=True, help="The instructions that particles run.")
 @click.option("--ast", is_flag=True, help="The syntax tree.")
@@ -43,13 +45,16 @@ def command(
     tokens: bool,
     model: str | None,
 ) -> int:
-    """Print the exact prompt, a grammar, the evaluation plan, or the syntax tree of a program."""
+    """Print the exact prompt, a grammar, the evaluation plan, or the syntax tree of a program.
+
+    Without an option that says what to show, it is the prompt.
+    """
+    if sum((prompt, grammar is not None, plan, ast, info)) > 1:
+        raise click.UsageError("show one at a time: --prompt, --grammar NAME, --plan, --ast or --info")
     if ast:
         return _show_tree(terminal, program)
     from smcdsl.engine import load
 
-    if sum((prompt, grammar is not None, plan, info)) != 1:
-        raise click.UsageError("say what to show: --prompt, --grammar NAME, --plan, --ast or --info")
     compiled = load(program, config=terminal.config)
     if info:
         click.echo(json.dumps(program_info(compiled.program), indent=2, ensure_ascii=False))

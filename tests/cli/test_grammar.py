@@ -50,6 +50,22 @@ def test_samples_are_accepted_and_seeded(smcdsl):
         assert smcdsl("grammar", "letters.smc", "x", "--accepts", text).code == 0
 
 
+def test_without_a_trial_the_rules_are_printed(smcdsl):
+    made = smcdsl("grammar", "letters.smc", "x")
+    assert (made.code, made.err) == (0, "")
+    assert made.out == smcdsl("show", "letters.smc", "--grammar", "x").out
+    assert smcdsl("grammar", "letters.smc", "x", "-f", "json").json() == {"grammar": made.out}
+
+
+def test_without_a_name_the_grammars_are_listed(smcdsl):
+    Path("two.smc").write_text('smc 1\ngrammar word = /[ab]/\ngenerate {\n  text "[[x: word]] [[_: word]]\\n"\n}\n')
+    assert smcdsl("grammar", "two.smc").out == "x     hole\nword  grammar\n"
+    assert smcdsl("grammar", "two.smc", "-f", "json").json()[1] == {"name": "word", "kind": "grammar"}
+    made = smcdsl("grammar", "two.smc", "--sample", "1")
+    assert (made.code, made.out) == (2, "")
+    assert "name the grammar to try: x, word" in made.err
+
+
 def test_json(smcdsl):
     made = smcdsl("grammar", "letters.smc", "x", "--accepts", "abca", "-f", "json")
     assert made.json() == {"accepted": False, "read": 2, "possible": ["[ab]", "the end"]}
@@ -76,8 +92,7 @@ def test_limits_on_tokens_are_said_to_be_left_out(smcdsl):
 @pytest.mark.parametrize(
     ("arguments", "found"),
     [
-        (["letters.smc", "x"], "say what to try"),
-        (["letters.smc", "x", "--accepts", "a", "--next", "a"], "say what to try"),
+        (["letters.smc", "x", "--accepts", "a", "--next", "a"], "try one thing at a time"),
         (["letters.smc", "y", "--accepts", "a"], "nothing here is called `y`"),
         (["missing.smc", "x", "--accepts", "a"], "there is no file `missing.smc`"),
         (["letters.smc", "x", "--sample", "0"], "0 is not in the range"),

@@ -208,6 +208,15 @@ def test_show_prompt_has_blanks_for_holes(smcdsl):
     assert smcdsl("show", "letters.smc", "--prompt", "-i", "tag=t").out == "[text]\nt[[x: /[ab]{1,3}/]]\n"
 
 
+def test_show_shows_the_prompt_unless_told(smcdsl):
+    made = smcdsl("show", "letters.smc", "-i", "tag=t")
+    assert (made.code, made.err) == (0, "")
+    assert made.out == smcdsl("show", "letters.smc", "--prompt", "-i", "tag=t").out
+    both = smcdsl("show", "letters.smc", "--ast", "--plan")
+    assert (both.code, both.out) == (2, "")
+    assert "show one at a time" in both.err
+
+
 def test_show_prompt_through_a_model(smcdsl):
     made = smcdsl("show", "letters.smc", "--prompt", "--tokens", "-m", "toy:toy.json", "-i", "tag=ta")
     assert "t|a|[[x: /[ab]{1,3}/]]" in made.out
