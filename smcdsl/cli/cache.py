@@ -69,7 +69,7 @@ def command(terminal: Terminal, action: str, kinds: Sequence[str], output_format
         return exits.SUCCESS
     for each in found:
         click.echo(f"{each.kind:<13} {len(each.files):>6} files  {_size(each.size):>9}  {KINDS[each.kind]}")
-    terminal.note(f"in {folder}")
+    click.echo(f"in {folder}")
     return exits.SUCCESS
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -56,5 +57,12 @@ def command(
         terminal.note(f"note: anybody who reaches {host} may run these programs; --api-key-env asks for a key")
     terminal.note(f"serving {', '.join(served.programs)}")
     app = Server(served, key, allow_inline=allow_inline).app()
-    uvicorn.run(app, host=host, port=port, log_level="info" if terminal.verbose else "warning")
+    level = "info" if terminal.verbose else "warning"
+    uvicorn.run(app, host=host, port=port, log_level=level, log_config=_logging(uvicorn.config.LOGGING_CONFIG))
     return exits.SUCCESS
+
+
+def _logging(usual: dict[str, Any]) -> dict[str, Any]:
+    """The server's own settings, with requests on stderr as well: stdout is for results."""
+    handlers = {name: {**handler, "stream": "ext://sys.stderr"} for name, handler in usual["handlers"].items()}
+    return {**usual, "handlers": handlers}

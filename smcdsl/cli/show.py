@@ -184,11 +184,13 @@ def _value(expression: Any, environment: Mapping[str, Any]) -> Any:
     """The value of an expression; helpers of libraries are called."""
     from smcdsl.library.functions import resolve_function
     from smcdsl.program.evaluation import evaluate, potential_calls
+    from smcdsl.workers import quiet
 
     results: dict[Any, Any] = {}
     while calls := potential_calls(expression, environment, results):
-        for call in calls:
-            results[call.key] = resolve_function(call.signature)(*call.arguments)
+        with quiet():
+            for call in calls:
+                results[call.key] = resolve_function(call.signature)(*call.arguments)
     return evaluate(expression, environment, results)
 
 

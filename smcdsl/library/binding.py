@@ -43,6 +43,7 @@ from smcdsl.program.grammar import (
 from smcdsl.program.program import GrammarDeclaration, Program
 from smcdsl.program.references import DeclaredReference, LibraryReference, StandardReference
 from smcdsl.program.types import STR, Type
+from smcdsl.workers import quiet
 
 RESERVED_BOUNDARIES = ("token", "line", "end")
 """Boundaries that every hole has; no rule of these names is one."""
@@ -429,7 +430,8 @@ class _Closing:
         start = values.get("start") or node.signature.rule
         grammar = load_rules(node.file, str(start))
         if node.specialize:
-            grammar = load_specializer(node.specialize, node.file)(grammar, node.signature.rule, values)
+            with quiet():
+                grammar = load_specializer(node.specialize, node.file)(grammar, node.signature.rule, values)
         return replace(grammar, span=node.span)
 
     def _conditions(self, conditions: tuple[Condition, ...], scope: Environment) -> tuple[Condition, ...]:

@@ -56,7 +56,10 @@ def test_links_out_of_the_cache_are_not_followed(smcdsl, folder, tmp_path):
 
 def test_an_empty_cache_and_its_place(smcdsl, folder):
     assert smcdsl("cache", "dir").out == f"{folder}\n"
-    assert "0 files" in smcdsl("cache").out
+    stats = smcdsl("cache")
+    assert "0 files" in stats.out
+    assert stats.out.endswith(f"in {folder}\n")
+    assert stats.err == ""
     assert smcdsl("cache", "clear").out == "0 files deleted, 0 B\n"
     assert not Path(folder).exists()
 

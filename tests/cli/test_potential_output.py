@@ -37,6 +37,44 @@ def test_stdout_has_the_result_alone(smcdsl, facts):
     assert made.err.count("called") == made.err.count("by name") == 2
 
 
+HELPER = """smc 1
+import potential "helper.py" as own
+import computed
+input tag: str = "t"
+generate {
+  text "{{ own.shout(tag) }}[[x: computed.start(tag: tag)]]\\n"
+}
+"""
+COMPUTED = """// smcdsl: grammar start(tag: str) specialize computed.py:specialize
+start: /[ab]/
+"""
+
+
+@pytest.mark.parametrize(
+    "verb",
+    [
+        ("show", "--prompt"), ("show", "--grammar", "x"), ("show", "-m", "toy:toy.json"), ("grammar", "x"),
+        ("run", "-m", "toy:toy.json"), ("build", "-m", "toy:toy.json", "-i", "tag=t"), ("verify",),
+    ],
+    ids=" ".join,
+)  # fmt: skip
+def test_what_helpers_and_computed_grammars_print_is_no_result(smcdsl, verb):
+    Path("grammars").mkdir()
+    Path("p.smc").write_text(HELPER)
+    Path("helper.py").write_text(
+        'print("imported")\ndef shout(text: str) -> str:\n    print("called")\n    return text\n'
+    )
+    Path("grammars/computed.lark").write_text(COMPUTED)
+    Path("grammars/computed.py").write_text(
+        'print("imported")\ndef specialize(grammar, rule, arguments):\n    print("called")\n    return grammar\n'
+    )
+    made = smcdsl(verb[0], "p.smc", *verb[1:])
+    assert made.code == 0, made.err
+    assert "called" in made.err
+    assert "imported" not in made.out
+    assert "called" not in made.out
+
+
 def test_rows_of_a_batch_have_workers_of_their_own_program_only(smcdsl):
     Path("loud.smc").write_text(PROGRAM.format(facts=" { workers: 2 }"))
     Path("loud.py").write_text(LOUD)

@@ -179,8 +179,8 @@ def test_the_verb_serves_on_loopback(folder):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    command = [sys.executable, "-m", "smcdsl", "serve", str(folder), "--port", str(port), "-m", "toy:toy.json"]
-    server = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    command = [sys.executable, "-m", "smcdsl", "-v", "serve", str(folder), "--port", str(port), "-m", "toy:toy.json"]
+    server = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     try:
         url = f"http://127.0.0.1:{port}"
         for _ in range(600):
@@ -193,8 +193,10 @@ def test_the_verb_serves_on_loopback(folder):
         assert made.status_code == 200
     finally:
         server.terminate()
-        _, said = server.communicate(timeout=60)
+        printed, said = server.communicate(timeout=60)
     assert "serving inner/files, letters" in said
+    assert "POST /v1/chat/completions" in said
+    assert printed == ""
 
 
 @pytest.mark.parametrize(
