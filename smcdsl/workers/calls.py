@@ -9,15 +9,13 @@ import threading
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, TextIO
+from typing import Any, Literal, NamedTuple, TextIO
 
 from smcdsl.errors import ModelError, PotentialError, UsageError
 
 
-@dataclass(frozen=True)
-class Outcome:
+class Outcome(NamedTuple):
     """What became of a call. For an error: its type and message, and the file and line that raised it.
 
     `died` says that no exception was raised: the worker process ended. `unloaded` says that the function

@@ -14,7 +14,6 @@ import signal
 import sys
 import threading
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -59,7 +58,7 @@ def serve() -> None:
     if memory_bytes is not None:
         _limit_memory(memory_bytes)
     loading = attempt(load_function, (location, name), str(Path(location.path).resolve()) if location.path else "")
-    loading = replace(loading, unloaded=loading.kind != "value")
+    loading = loading._replace(unloaded=loading.kind != "value")
     # The function itself stays here.
     _write_message(answers, Outcome("value") if loading.kind == "value" else loading)
     while (arguments := _read_message(requests)) is not None:

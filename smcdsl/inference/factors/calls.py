@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -81,7 +81,8 @@ class PotentialCalls:
         self.counts: dict[str, CallCounts] = {}
         self.scores = ScoreCache()
         self._functions = functions
-        self._resolved: dict[Signature, Potential | Callable[..., Any]] = {}
+        # By the signature's id, since all of it takes long to hash; kept with it, so that its id stays its own.
+        self._resolved: dict[int, tuple[Signature, Potential | Callable[..., Any]]] = {}
         self._results: dict[Hashable, Any] = {}
         self._succeeded: Counter[str] = Counter()
         self._thread = ThreadRunner()
@@ -195,14 +196,17 @@ class PotentialCalls:
             self._pools.close()
 
     def _counts(self, signature: Signature) -> CallCounts:
-        return self.counts.setdefault(signature.name, CallCounts())
+        found = self.counts.get(signature.name)
+        if found is None:
+            found = self.counts[signature.name] = CallCounts()
+        return found
 
     def _resolve(self, signature: Signature) -> Potential | Callable[..., Any]:
-        found = self._resolved.get(signature)
+        found = self._resolved.get(id(signature))
         if found is None:
             with quiet():
-                found = self._resolved[signature] = self._functions(signature)
-        return found
+                found = self._resolved[id(signature)] = signature, self._functions(signature)
+        return found[1]
 
     # Kept results.
 
@@ -320,9 +324,7 @@ class PotentialCalls:
 
     def _retry(self, again: list[tuple[Hashable, Outcome, int]], fresh: _Round) -> None:
         signature = fresh.wanted[again[0][0]].signature
-        outcomes: Iterable[Outcome] = (self._call([[key]], fresh)[0] for key, *_ in again)
-        if signature.facts.workers:
-            outcomes = self._call([[key] for key, *_ in again], fresh)
+        outcomes = self._call([[key] for key, *_ in again], fresh)
         all_went_well = True
         for (key, first, size), outcome in zip(again, outcomes, strict=True):
             if outcome.kind == "value":
@@ -345,8 +347,9 @@ class PotentialCalls:
             values.append(checked(call, value))
         fresh.failed = None
         self._succeeded[signature.name] += len(calls)
-        if signature.is_potential:
-            self._counts(signature).undetermined += sum(value is UNKNOWN for value in values)
+        undetermined = sum([value is UNKNOWN for value in values])
+        if undetermined and signature.is_potential:
+            self._counts(signature).undetermined += undetermined
         fresh.results.update(zip(keys, values, strict=True))
         fresh.genuine.update(keys)
 
@@ -369,25 +372,24 @@ class PotentialCalls:
         if self.deadline is not None and time.monotonic() >= self.deadline - _CLOCK_SECONDS:
             raise DeadlinePassed
 
-    def _call(self, batches: list[list[Hashable]], fresh: _Round) -> list[Outcome]:
+    def _call(self, batches: list[list[Hashable]], fresh: _Round) -> Iterable[Outcome]:
         calls = [[fresh.wanted[key] for key in keys] for keys in batches]
         return self._call_workers(calls) if calls[0][0].signature.facts.workers else self._call_here(calls)
 
-    def _call_here(self, batches: list[list[PotentialCall]]) -> list[Outcome]:
-        outcomes = []
+    def _call_here(self, batches: list[list[PotentialCall]]) -> Iterator[Outcome]:
+        """Outcomes one by one, so that what came of a call is kept though a later one fails."""
+        first = batches[0][0]
+        resolved = self._resolve(first.signature)
+        function: Callable[..., Any] = resolved
+        if isinstance(resolved, Potential):
+            function = resolved.prefix_function if first.prefix else resolved.function
         for calls in batches:
-            signature = calls[0].signature
-            resolved = self._resolve(signature)
-            function: Callable[..., Any] = resolved
-            if isinstance(resolved, Potential):
-                function = resolved.prefix_function if calls[0].prefix else resolved.function
-            limit = self._limit(signature)
+            limit = self._limit(first.signature)
             arguments = _arguments(calls)
             if limit is None:
-                outcomes.append(attempt(function, arguments))
+                yield attempt(function, arguments)
             else:
-                outcomes.append(self._thread.call(function, arguments, limit))
-        return outcomes
+                yield self._thread.call(function, arguments, limit)
 
     def _limit(self, signature: Signature) -> float | None:
         """The seconds that a call may take."""
@@ -432,16 +434,14 @@ class PotentialCalls:
 
 
 def _pooled(batches: list[list[Hashable]], wanted: Mapping[Hashable, PotentialCall]) -> list[list[list[Hashable]]]:
-    """Batches of a function with workers go together, others one by one and first."""
-    alone: list[list[list[Hashable]]] = []
+    """Batches of a function go together, functions without workers first."""
+    alone: dict[Hashable, list[list[Hashable]]] = {}
     pooled: dict[Hashable, list[list[Hashable]]] = {}
     for keys in batches:
         call = wanted[keys[0]]
-        if call.signature.facts.workers:
-            pooled.setdefault((call.signature.name, call.prefix), []).append(keys)
-        else:
-            alone.append([keys])
-    return [*alone, *pooled.values()]
+        together = pooled if call.signature.facts.workers else alone
+        together.setdefault((call.signature.name, call.prefix), []).append(keys)
+    return [*alone.values(), *pooled.values()]
 
 
 class _Round:
