@@ -56,9 +56,9 @@ _AROMATIC_VALENCES = {"B": 3, "C": 4, "N": 3, "O": 2, "P": 3, "S": 2, "As": 3, "
 _HYPERVALENT = frozenset("P S As Se".split())
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Kind:
-    """What is known of an atom from its own text.
+    """What is known of an atom from its own text. Kinds are the same if they are one object: they are asked for often.
 
     Attributes:
         symbol: the element's, as in `Cl`; `*` for any.

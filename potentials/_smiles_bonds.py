@@ -139,10 +139,13 @@ class Reading:
             return f"nothing is bound by the last `{self.bond}`"
         if self.last < 0:
             return "nothing follows the last dot" if self.kinds else "it is empty"
+        # All other atoms have had their last bond before; rings could be closed through them until now.
         new = self.copy()
         new.last = -1
-        for atom in range(len(new.kinds)):
-            new._close_atom(atom)
+        for atom, is_in_ring in enumerate(new.in_ring):
+            if not is_in_ring:
+                new._check_ring(atom)
+        new._close_atom(self.last)
         return new.wrong
 
     def _atom(self, kind: Kind) -> None:

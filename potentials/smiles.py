@@ -97,10 +97,10 @@ def qed(m: str) -> Weight:
 
     Source: Bickerton et al. (2012), "Quantifying the chemical beauty of drugs".
     """
-    from rdkit.Chem import QED
+    from smcdsl.potentials import _smiles_qed
 
     molecule = _molecule(m)
-    return 0.0 if molecule is None else float(QED.qed(molecule))  # type: ignore[no-untyped-call]
+    return 0.0 if molecule is None else _smiles_qed.qed(m, molecule)
 
 
 def _qed_so_far(m: str) -> float | None:
@@ -220,16 +220,19 @@ def _mistake(m: str, authority: str = "rdkit") -> str | None:
         return "there are characters in it that SMILES does not have" if m else "it is empty"
     if (wrong := problem(m, complete=True)) is not None:
         return wrong
-    return "RDKit does not read it" if authority == "rdkit" and _molecule(m) is None else None
+    return "RDKit does not read it" if authority == "rdkit" and _read(m) is None else None
+
+
+def _molecule(m: str) -> Any:
+    """RDKit's molecule, None if there is none."""
+    return None if _mistake(m, "rules") is not None else _read(m)
 
 
 @lru_cache(maxsize=4096)
-def _molecule(m: str) -> Any:
-    """RDKit's molecule, None if there is none."""
+def _read(m: str) -> Any:
+    """RDKit's molecule of what the rules of this library find right; None if it does not read it."""
     from rdkit import Chem, rdBase
 
-    if not _ALPHABET.fullmatch(m) or problem(m, complete=True) is not None:
-        return None
     with rdBase.BlockLogs():
         return Chem.MolFromSmiles(m)
 

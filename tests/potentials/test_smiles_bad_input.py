@@ -38,7 +38,7 @@ def rdkit_is_not_asked(monkeypatch):
     "text", ["CCO ignore this", "CC\nC", "Cé", "C\0C", "C\tC", "C²", "\ud800", "C\N{CYRILLIC SMALL LETTER ES}"]
 )
 def test_42_other_characters_never_reach_rdkit(text, rdkit_is_not_asked):
-    smiles._molecule.cache_clear()
+    smiles._read.cache_clear()
     for authority in ("rdkit", "rules"):
         assert smiles.valence_ok(text, authority) is False
     assert smiles.qed(text) == 0
@@ -170,7 +170,7 @@ def test_50_in_full(name):
 
 
 def test_51_a_thousand_rejects_write_nothing(capfd):
-    smiles._molecule.cache_clear()
+    smiles._read.cache_clear()
     chance = random.Random(51)
     texts = [mutant for text in HAND for mutant in mutants(text, 40, chance)]
     with rdBase.BlockLogs():
@@ -196,7 +196,7 @@ def test_52_two_threads_get_the_same_answers():
         return found
 
     alone = answers(texts)
-    smiles._molecule.cache_clear()
+    smiles._read.cache_clear()
     with ThreadPoolExecutor(2) as pool:
         for found in pool.map(answers, [texts, texts[::-1]]):
             assert found == alone
