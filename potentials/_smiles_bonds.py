@@ -301,13 +301,21 @@ class Reading:
         self._close_atom(last)
         if not any(atom >= first for atom, _ in self.rings.values()):
             for atom in range(first, len(self.kinds)):
-                self._check_ring(atom)
+                if not self.in_ring[atom]:
+                    self._check_ring(atom)
 
     def _is_open(self, atom: int) -> bool:
         """Whether an atom may still get bonds."""
-        if atom == self.last or any(atom == each for each, _ in self.branches):
+        # Loops, not `any`: asked for at every atom.
+        if atom == self.last:
             return True
-        return any(atom == each for each, _ in self.rings.values())
+        for each, _ in self.branches:
+            if each == atom:
+                return True
+        for each, _ in self.rings.values():  # noqa: SIM110
+            if each == atom:
+                return True
+        return False
 
     def _close_atom(self, atom: int) -> None:
         """After an atom's last bond, if it was that."""
