@@ -22,9 +22,14 @@ class Fill:
     """Compute the keys and values of a new segment, `tokens` from position `start` on; no logits."""
 
     segment: int
-    parent: int  # the segment it continues, or -1
+    path: tuple[int, ...]  # the segments it continues, from the root down, as they are by then
     start: int
     tokens: tuple[int, ...]
+
+    @property
+    def parent(self) -> int:
+        """The segment it continues, or -1."""
+        return self.path[-1] if self.path else -1
 
 
 @dataclass(frozen=True)
@@ -48,6 +53,13 @@ class Promote:
     row: int
     count: int
     rows: tuple[int, ...]  # all that go on; the others hold nothing any more
+
+
+@dataclass(frozen=True)
+class Drop:
+    """Nothing continues this segment any more: free it."""
+
+    segment: int
 
 
 @dataclass(frozen=True)
@@ -79,4 +91,4 @@ class Feed:
     asked: Ints  # (A,) whose logits these are: indices into the wanted prefixes, ascending
 
 
-Operation: TypeAlias = Fill | Split | Promote | Feed
+Operation: TypeAlias = Fill | Split | Promote | Drop | Feed

@@ -19,7 +19,7 @@ from itertools import takewhile
 
 import numpy as np
 
-from smcdsl.models.cache_plan import Copy, Feed, Fill, Ints, Operation, Promote
+from smcdsl.models.cache_plan import Copy, Drop, Feed, Fill, Ints, Operation, Promote
 from smcdsl.models.segments import NONE, Segments, offsets
 from smcdsl.prefixes import ROOT, Prefixes
 
@@ -96,19 +96,40 @@ class PrefixRows:
                 yield from self._compute(chains, index_of)
 
     def retain(self, prefixes: Ints) -> None:
-        """Free the rows that none of these prefixes extends; contents last until they are written over.
+        """Free the rows and segments that none of these prefixes extends; rows last until they are written over.
 
         What all prefixes of a segment have in common by now becomes a segment too.
         """
         self._follow_prefixes()
-        found = [self._located(_Chain(prefix)) for prefix in prefixes.tolist()]
-        needed = {chain.row for chain in found} - {NONE}
+        located = [self._located(_Chain(prefix)) for prefix in prefixes.tolist()]
+        found = self._outermost([chain for chain in located if chain.row != NONE])
+        needed = {chain.row for chain in found}
         self._free = set(range(self.num_rows)) - needed
         if not self._shares:
             return
-        for base in {int(self._bases[row]) for row in needed}:
-            own = [chain for chain in found if chain.row != NONE and self._bases[chain.row] == base]
-            self._promote(base, own)
+        bases = {int(self._bases[row]) for row in needed}
+        self._drop(bases | {chain.segment for chain in located if chain.row == NONE})
+        for base in bases:
+            self._promote(base, [chain for chain in found if self._bases[chain.row] == base])
+
+    def _outermost(self, chains: Sequence[_Chain]) -> list[_Chain]:
+        """Those chains in rows that others do not extend: a prompt that is kept beside texts must not part them."""
+        lengths = self._prefixes.lengths
+        found = [chain for chain in chains if chain.node != chain.leaf]
+        whole = [chain for chain in chains if chain.node == chain.leaf]
+        for chain in sorted(whole, key=lambda chain: -int(lengths[chain.leaf])):
+            rows = [other.row for other in found]
+            if not (self._nodes[rows, lengths[chain.leaf] - 1] == chain.leaf).any():
+                found.append(chain)
+        return found
+
+    def _drop(self, kept: set[int]) -> None:
+        """Free all segments but those that these continue, and what rows still had of them."""
+        dropped = self._segments.drop(kept - {NONE})
+        if dropped:
+            for row in np.flatnonzero(np.isin(self._bases[: self.num_rows], dropped)).tolist():
+                self._begin(row, NONE)
+            self._waiting += [Drop(segment) for segment in dropped]
 
     def holds(self, prefix: int) -> bool:
         """Whether all of `prefix` is in the cache."""
@@ -282,7 +303,7 @@ class PrefixRows:
             return base
         path = self._path(chain.leaf, begin)[: end - begin]
         segment = self._segments.add(base, path)
-        self._waiting.append(Fill(segment, base, begin, tuple(self._prefixes.tokens[path].tolist())))
+        self._waiting.append(Fill(segment, tuple(self.path(base)), begin, tuple(self._prefixes.tokens[path].tolist())))
         return segment
 
     def _fed(self, placed: Sequence[tuple[int, _Chain]], copies: tuple[Copy, ...], index_of: dict[int, int]) -> Feed:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 
 import numpy as np
 
@@ -14,7 +14,7 @@ SPLIT_AT_LEAST = 16
 
 
 class Segments:
-    """Which prefixes end in which segment. Segments are never freed within a run: they are few, and stored once."""
+    """Which prefixes end in which segment."""
 
     def __init__(self) -> None:
         self.parents: list[int] = []
@@ -68,6 +68,19 @@ class Segments:
         del self._nodes[segment][:inside]
         operations.append(Split(segment, head, inside))
         return head
+
+    def drop(self, kept: Set[int]) -> list[int]:
+        """Empty all segments but these and those that they continue; which are emptied now."""
+        needed = {segment for last in kept for segment in self.path(last)}
+        dropped = [segment for segment, nodes in enumerate(self._nodes) if nodes and segment not in needed]
+        for segment in dropped:
+            for node in self._nodes[segment]:
+                # Prefixes may end in two segments, of which the later one is remembered.
+                if self._of.get(node) == segment:
+                    del self._of[node]
+            self._nodes[segment] = []
+            self.parents[segment] = NONE
+        return dropped
 
     def path(self, segment: int) -> list[int]:
         """The segments from the root down to this one."""

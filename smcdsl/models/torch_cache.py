@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from smcdsl.errors import Diagnostic, ModelError
-from smcdsl.models.cache_plan import Feed, Fill, Ints, Promote, Split
+from smcdsl.models.cache_plan import Drop, Feed, Fill, Ints, Promote, Split
 from smcdsl.models.prefix_cache import PrefixRows
 from smcdsl.models.torch_attention import give_back, take_over
 from smcdsl.models.torch_logprobs import recompute
@@ -108,11 +108,13 @@ class CachedSession:
                     for asked, logprobs in engine.feed(operation, self._rows.path):
                         results = with_rows(results, asked, logprobs, len(prefixes))
                 case Fill():
-                    engine.fill(operation, self._rows.path(operation.parent))
+                    engine.fill(operation)
                 case Split():
                     engine.store.split(operation)
                 case Promote():
                     engine.store.promote(operation)
+                case Drop():
+                    engine.store.drop(operation)
         assert results is not None, "every wanted prefix is asked for in some feed"
         return results
 

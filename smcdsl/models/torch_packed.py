@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from functools import cache
 from typing import Any
 
@@ -42,14 +42,14 @@ class Packed:
             if len(piece.asked):
                 yield piece.asked, log_softmax(logits)[0]
 
-    def fill(self, fill: Fill, path: Sequence[int]) -> None:
+    def fill(self, fill: Fill) -> None:
         """Compute a segment, in pieces if it is long."""
         import torch
 
         nothing = torch.empty(0, dtype=torch.long)
         for start in range(0, len(fill.tokens), TOKENS_AT_ONCE):
             tokens = fill.tokens[start : start + TOKENS_AT_ONCE]
-            self._run(FillPass(self.store, fill, start, tokens, path, self._device), nothing)
+            self._run(FillPass(self.store, fill, start, tokens, fill.path, self._device), nothing)
 
     def _run(self, one_pass: Any, kept: Any) -> Any:
         self._cache.current = one_pass

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from smcdsl.models.cache_plan import Copy, Promote, Split
+from smcdsl.models.cache_plan import Copy, Drop, Promote, Split
 
 _FIRST_ROWS = 16
 _ROUND_UP = 64
@@ -101,6 +101,10 @@ class Store:
                 left = self.slots - operation.count
                 for row in operation.rows:
                     tensor[:, row, :left] = tensor[:, row, operation.count : self.slots].clone()
+
+    def drop(self, operation: Drop) -> None:
+        """Free a segment."""
+        self._segments.pop(operation.segment, None)
 
     def copy(self, copies: tuple[Copy, ...]) -> None:
         """Copy between rows: one call a pair, its suffix only."""

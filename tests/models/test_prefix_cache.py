@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from smcdsl.models import prefix_cache, segments
-from smcdsl.models.cache_plan import Feed, Fill, Promote, Split
+from smcdsl.models.cache_plan import Drop, Feed, Fill, Promote, Split
 from smcdsl.models.prefix_cache import PrefixRows
 from smcdsl.prefixes import ROOT, Prefixes
 
@@ -29,6 +29,8 @@ class Slab:
             match operation:
                 case Fill():
                     assert operation.segment not in self.segments
+                    # Sessions look these up when the fill comes, before the operations after it.
+                    assert [t for each in operation.path for t in self.segments[each]] == self.past(operation.parent)
                     assert len(self.past(operation.parent)) == operation.start
                     self.segments[operation.segment] = list(operation.tokens)
                     self.parents[operation.segment] = operation.parent
@@ -41,9 +43,12 @@ class Slab:
                     self.parents[operation.segment] = operation.head
                 case Promote():
                     self.promote(operation)
+                case Drop():
+                    del self.segments[operation.segment], self.parents[operation.segment]
                 case Feed():
                     answered += self.feed(operation, wanted)
         assert sorted(answered) == list(range(len(wanted)))
+        assert set(self.parents.values()) <= {-1, *self.segments}
 
     def past(self, segment: int) -> list[int]:
         return [] if segment < 0 else [*self.past(self.parents[segment]), *self.segments[segment]]
@@ -151,6 +156,57 @@ def test_prompts_with_a_common_start_store_that_once():
     assert sorted(map(len, slab.segments.values())) == [49, 49, 49, 100]
     slab.ask([prefixes.extend(prompt, [token]) for prompt in prompts for token in range(4)])
     assert len([operation for operation in slab.done if isinstance(operation, Feed)]) == 2
+
+
+def test_the_prompt_of_what_has_ended_is_freed_and_what_others_share_with_it_stays():
+    prefixes = Prefixes()
+    slab = Slab(prefixes, 100)
+    start = prefixes.extend(ROOT, range(100))
+    prompts = [prefixes.extend(start, range(200 + 50 * k, 250 + 50 * k)) for k in range(3)]
+    slab.ask(prompts[:2])
+    slab.rows.retain(np.array(prompts[1:]))
+    slab.ask(prompts[1:])
+    assert sorted(map(len, slab.segments.values())) == [49, 49, 100]
+    assert slab.fed == 100 + 3 * 50 + 1  # the second prompt's last token was asked for twice
+
+
+def test_segments_stay_few_while_prompts_come_and_go():
+    prefixes = Prefixes()
+    slab = Slab(prefixes, 100)
+    prompts = [prefixes.extend(ROOT, [k, *range(50)]) for k in range(20)]
+    for prompt in prompts:
+        slab.ask([prefixes.extend(prompt, [token]) for token in range(4)])
+        slab.rows.retain(np.array([prompt]))
+        assert len(slab.segments) <= 2
+    assert slab.rows.num_rows <= 16
+
+
+def test_a_prompt_that_is_kept_does_not_part_what_has_grown_from_it():
+    """Texts that have much in common share it, beside a prompt that later sweeps will ask for again."""
+    prefixes = Prefixes()
+    slab = Slab(prefixes, 100)
+    prompt = prefixes.extend(ROOT, range(10))
+    slab.ask([prompt])
+    for length in range(60):
+        common = prefixes.extend(prompt, range(100, 100 + length))
+        slab.ask([common])
+    texts = [prefixes.extend(common, [token]) for token in range(4)]
+    slab.ask(texts)
+    assert not slab.segments
+    slab.rows.retain(np.array([prompt, *texts]))
+    slab.ask(prefixes.extend_each(np.array(texts), np.full(4, 7)).tolist())
+    assert list(map(len, slab.segments.values())) == [68]
+
+
+def test_two_texts_leave_a_stored_one_at_two_places_at_once():
+    """The second cut is of what the first has cut off, and what the first fills comes in between."""
+    prefixes = Prefixes()
+    slab = Slab(prefixes, 100)
+    stored = prefixes.extend(ROOT, range(100))
+    slab.ask([prefixes.extend(stored, [token]) for token in range(2)])
+    late, early = (prefixes.extend(ROOT, range(length)) for length in (90, 60))
+    slab.ask(sorted((prefixes.extend(late, range(200, 260)), prefixes.extend(early, range(300, 360)))))
+    assert [type(operation) for operation in slab.done[-5:]] == [Split, Fill, Split, Fill, Feed]
 
 
 def test_a_step_feeds_one_token_a_prefix_and_survivors_stay():

@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 from safetensors.numpy import load_file
 
-from smcdsl.models.cache_plan import Copy, Feed, Fill, Ints, Promote, Split
+from smcdsl.models.cache_plan import Copy, Drop, Feed, Fill, Ints, Promote, Split
 from smcdsl.models.packing import Block, Packing, pack, pieces
 
 TOKENS_AT_ONCE = 1024
@@ -144,15 +144,19 @@ class Decoder:
             slab[:, rows, :, : -promote.count] = slab[:, rows, :, promote.count :]
         self._segments[promote.segment] = parts[0], parts[1]
 
-    def fill(self, fill: Fill, path: Sequence[int]) -> None:
-        """Compute a segment that continues those of `path`."""
+    def drop(self, drop: Drop) -> None:
+        """Free a segment."""
+        self._segments.pop(drop.segment, None)
+
+    def fill(self, fill: Fill) -> None:
+        """Compute a segment."""
         weights = self.weights
         shape = (len(weights.layers), weights.num_kv_heads, len(fill.tokens), weights.head_dim)
         self._segments[fill.segment] = np.empty(shape, dtype=weights.dtype), np.empty(shape, dtype=weights.dtype)
         for start in range(0, len(fill.tokens), TOKENS_AT_ONCE):
-            self._fill_piece(fill, start, min(start + TOKENS_AT_ONCE, len(fill.tokens)), path)
+            self._fill_piece(fill, start, min(start + TOKENS_AT_ONCE, len(fill.tokens)))
 
-    def _fill_piece(self, fill: Fill, start: int, end: int, path: Sequence[int]) -> None:
+    def _fill_piece(self, fill: Fill, start: int, end: int) -> None:
         """Tokens `start` to `end` of a segment, after those before."""
         hidden = np.arange(end) > np.arange(start, end)[:, None]
 
@@ -161,7 +165,7 @@ class Decoder:
             keys[:, 0, start:end], values[:, 0, start:end] = key.swapaxes(0, 1), value.swapaxes(0, 1)
             flat = query.transpose(1, 2, 0, 3)  # (kv heads, group, T, width)
             found = attended(flat, keys[:, :, :end], values[:, :, :end], hidden)
-            for number in path:
+            for number in fill.path:
                 keys, values = (states[layer, :, None] for states in self._segments[number])
                 found = merged(found, attended(flat, keys, values, None))
             return found[0].transpose(2, 0, 1, 3).reshape(len(query), -1)

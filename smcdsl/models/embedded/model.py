@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
 from smcdsl.errors import Diagnostic, ModelError
-from smcdsl.models.cache_plan import Feed, Fill, Promote, Split
+from smcdsl.models.cache_plan import Drop, Feed, Fill, Promote, Split
 from smcdsl.models.embedded.decoder import Decoder, Floats, Weights, load_weights, log_softmax
 from smcdsl.models.prefix_cache import PrefixRows
 from smcdsl.prefixes import Prefixes
@@ -118,11 +118,13 @@ class EmbeddedSession:
                     for asked, found in decoder.feed(operation, rows.path):
                         logits[asked] = found
                 case Fill():
-                    decoder.fill(operation, rows.path(operation.parent))
+                    decoder.fill(operation)
                 case Split():
                     decoder.split(operation)
                 case Promote():
                     decoder.promote(operation)
+                case Drop():
+                    decoder.drop(operation)
         return log_softmax(logits)
 
     def retain(self, prefixes: NDArray[np.int64]) -> None:
