@@ -1,8 +1,14 @@
-"""`smcdsl run --batch`: one line in, one line out, in order; every line with its own status."""
+"""`smcdsl run --batch`: one line in, one line out, in order; every line with its own status.
+
+A line is written as soon as it and all before it are finished; on Ctrl-C also those that others are still before.
+"""
 
 from __future__ import annotations
 
 import json
+from collections import deque
+from collections.abc import Generator, Iterable
+from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 from smcdsl.cli import exits
@@ -28,47 +34,54 @@ def run_batch(terminal: Terminal, program: CompiledProgram, options: Options) ->
     rows = [(number, line) for number, line in enumerate(source.text.split("\n"), 1) if line.strip()]
     model = program.load_model(None, program.settings(**options.flags))
     codes: list[int] = []
+    made: dict[int, dict[str, Any]] = {}
+
+    def write_made(numbers: Iterable[int]) -> None:
+        for number in numbers:
+            codes.append(made[number]["exit_code"])
+            lines.add(json.dumps(made.pop(number), ensure_ascii=False))
+
     with Lines(options) as lines, WorkerPools() as pools:
-        for start in range(0, len(rows), options.jobs):
-            for made in _run_rows(program, model, options, source.name, rows[start : start + options.jobs], pools):
-                lines.add(json.dumps(made, ensure_ascii=False))
-                codes.append(made["exit_code"])
+        waiting = deque(number for number, _ in rows)
+        try:
+            with closing(_records(program, model, options, source.name, rows, pools)) as records:
+                for number, record in records:
+                    made[number] = record
+                    while waiting and waiting[0] in made:
+                        write_made([waiting.popleft()])
+        except KeyboardInterrupt:
+            write_made(sorted(made))
+            terminal.note(f"interrupted: {len(codes)} of {len(rows)} rows were finished")
+            return exits.INTERRUPTED
     if failed := sum(code != exits.SUCCESS for code in codes):
         terminal.note(f"{failed} of {len(codes)} rows failed")
     return exits.most_severe(codes)
 
 
-def _run_rows(
+def _records(
     program: CompiledProgram,
     model: LanguageModel,
     options: Options,
     file: str,
     rows: list[tuple[int, str]],
     pools: WorkerPools,
-) -> list[dict[str, Any]]:
-    """Records of some rows, run side by side; one by one if that fails, so that only the culprit does."""
-    made: dict[int, dict[str, Any]] = {}
+) -> Generator[tuple[int, dict[str, Any]], None, None]:
+    """The numbers of rows and their records, as they are made."""
+    from smcdsl.engine.batches import run_in_line
+
     values: dict[int, dict[str, Any]] = {}
     for number, line in rows:
         try:
             values[number] = row_values(program, options.texts, file, number, line)
         except SmcdslError as error:
-            made[number] = _failed(number, error)
-    groups = [list(values)] if values else []
-    while groups:
-        group = groups.pop(0)
-        try:
-            requests = [(values[number], None) for number in group]
-            results = program.run_many(model, requests, options.flags, pools=pools)
-        except SmcdslError as error:
-            if len(group) > 1:
-                groups = [[number] for number in group] + groups
-            else:
-                made[group[0]] = _failed(group[0], error)
-            continue
-        for number, result in zip(group, results, strict=True):
-            made[number] = _done(number, result, options)
-    return [made[number] for number, _ in rows]
+            yield number, _failed(number, error)
+    numbers, requests = list(values), [(row, None) for row in values.values()]
+    for place, found in run_in_line(program, model, requests, options.flags, jobs=options.jobs, pools=pools):
+        number = numbers[place]
+        if isinstance(found, SmcdslError):
+            yield number, _failed(number, found)
+        else:
+            yield number, _done(number, found, options)
 
 
 def row_values(

@@ -13,7 +13,8 @@ import queue
 import sys
 import threading
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import replace
 from difflib import get_close_matches
 from functools import cached_property
@@ -331,18 +332,35 @@ class CompiledProgram:
         jobs: int = 4,
         **settings: Any,
     ) -> Iterator[Result]:
-        """Run on many inputs, `jobs` side by side in one batch; results in order, `.failure` set where one failed.
+        """Run on many inputs, `jobs` in flight at a time; results in order, `.failure` set where one failed.
 
         Raises:
             UsageError: a row's inputs do not fit, when its turn comes.
+            CompileError, ModelError, PotentialError: as `run` does on a row, when its turn comes.
         """
+        from smcdsl.engine.batches import run_in_line
         from smcdsl.workers import WorkerPools
 
         loaded = self.load_model(model, self.settings(**settings))
+        made: dict[int, Result | SmcdslError] = {}
+        requests: dict[int, tuple[dict[str, Any], None]] = {}
+        for number, row in enumerate(rows):
+            try:
+                requests[number] = self.values(row), None
+            except UsageError as error:
+                made[number] = error
+        numbers = list(requests)
         with WorkerPools() as pools:
-            for start in range(0, len(rows), max(jobs, 1)):
-                requests = [(self.values(row), None) for row in rows[start : start + max(jobs, 1)]]
-                yield from self.run_many(loaded, requests, settings, pools=pools)
+            results = run_in_line(self, loaded, list(requests.values()), settings, jobs=max(jobs, 1), pools=pools)
+            with closing(results):
+                for number in range(len(rows)):
+                    while number not in made:
+                        place, result = next(results)
+                        made[numbers[place]] = result
+                    found = made.pop(number)
+                    if isinstance(found, SmcdslError):
+                        raise found
+                    yield found
 
     def values(self, given: Mapping[str, Any]) -> dict[str, Any]:
         """Inputs as the program sees them, defaults filled in. Raises UsageError."""
@@ -370,13 +388,43 @@ class CompiledProgram:
         pools: WorkerPools | None = None,
         on_notice: Callable[[str], None] | None = None,
     ) -> list[Result]:
-        """Several runs in one batch: (values, seed) pairs; a seed of None is the settings'.
+        """Several runs in one batch, all side by side: (values, seed) pairs; a seed of None is the settings'.
 
         Failures that are a run's own are in its `.failure`. Worker processes in `pools` stay for the next batch.
         `on_notice` is told in words what somebody who waits should know before the runs are over.
         """
+        results = self.run_each(
+            model,
+            requests,
+            flags,
+            on_event=on_event,
+            on_compiled=on_compiled,
+            events=events,
+            pools=pools,
+            on_notice=on_notice,
+        )
+        return [result for _, result in results]
+
+    def run_each(
+        self,
+        model: LanguageModel | str | None,
+        requests: Sequence[tuple[Mapping[str, Any], int | None]],
+        flags: Mapping[str, Any],
+        *,
+        width: int | None = None,
+        on_event: Listener | None = None,
+        on_compiled: Callable[[Compiled], None] | None = None,
+        events: Sequence[Event] = (),
+        pools: WorkerPools | None = None,
+        on_notice: Callable[[str], None] | None = None,
+    ) -> Generator[tuple[int, Result], None, None]:
+        """`run_many` one by one: the number of a request and its result, in order once all are there.
+
+        With a `width` so many are in flight at a time, and results come as soon as they are known; those that a run
+        too large does not begin have none.
+        """
         from smcdsl.inference.lookahead.learned import learned_lookahead
-        from smcdsl.inference.methods import Interrupted, RunRequest, run
+        from smcdsl.inference.methods import Interrupted, RunRequest, run_each
         from smcdsl.inference.settings import Settings as RunSettings
         from smcdsl.library.functions import resolve_function
 
@@ -394,9 +442,10 @@ class CompiledProgram:
         drafts = self._drafts(loaded, settings)
         learns = lookahead is not None and lookahead.recorder is not None
         unused = tuple(drafts_without_effect(settings, bool(drafts), learns))
-        outcome_of = _Outcomes(self.program, loaded, settings, [group.inputs for group in groups], began)
+        inputs = [group.inputs for group in groups]
+        outcome_of = _Outcomes(self.program, loaded, settings, inputs, began if width is None else None)
         try:
-            posteriors = run(
+            for index, posterior in run_each(
                 plan,
                 loaded,
                 groups,
@@ -410,19 +459,21 @@ class CompiledProgram:
                 # A run that learns takes its tokens one by one.
                 drafts=() if learns else drafts,
                 notices=on_notice,
-            )
+                width=width,
+            ):
+                made = replace(posterior, warnings=(*posterior.warnings, *unused))
+                if lookahead is not None:
+                    made = replace(made, lookahead=lookahead.used)
+                    if learns and not index:
+                        lookahead.save()
+                unused = ()
+                yield index, outcome_of.result(index, made, events)
         except PotentialError as error:
             if error.partial is not None:
                 error.partial = [outcome_of.result(i, p, events) for i, p in enumerate(error.partial)]
             raise
         except Interrupted as stop:
             raise RunInterrupted([outcome_of.result(i, p, events) for i, p in enumerate(stop.partial)]) from None
-        if posteriors and unused:
-            posteriors[0] = replace(posteriors[0], warnings=(*posteriors[0].warnings, *unused))
-        if lookahead is not None:
-            lookahead.save()
-            posteriors = [replace(posterior, lookahead=lookahead.used) for posterior in posteriors]
-        return [outcome_of.result(index, posterior, events) for index, posterior in enumerate(posteriors)]
 
     def _drafts(self, model: LanguageModel, settings: Settings) -> Sequence[Maker]:
         """What makes the sources of drafts: the settings', or the model's own where they do not say."""
@@ -481,8 +532,9 @@ class _Outcomes:
         model: LanguageModel,
         settings: Settings,
         inputs: Sequence[Mapping[str, Any]],
-        began: float,
+        began: float | None,
     ) -> None:
+        """`began` is when they began together; without it each has its own time."""
         self._program = program
         self._model = model
         self._settings = settings
@@ -505,7 +557,7 @@ class _Outcomes:
             edition=self._program.edition,
             view=self._program.returns.view,
             num_samples=self._num_samples(inputs),
-            seconds=time.perf_counter() - self._began,
+            seconds=posterior.seconds["total"] if self._began is None else time.perf_counter() - self._began,
             inputs_sha256=hash_inputs(inputs),
             model=self._model.description,
             version=__version__,

@@ -15,12 +15,13 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from contextlib import nullcontext, suppress
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from time import perf_counter
 from typing import NoReturn
 
 import numpy as np
+from numpy.typing import NDArray
 
 from smcdsl.errors import NoSurvivors, PotentialError
 from smcdsl.inference.results.error_bars import rejection_variance
@@ -71,39 +72,55 @@ class _Group:
         return bool(self.alive) and self.alive[-1] is self.last and self.last.ess >= settings.grow_ess
 
 
-def attempt(runtime: Runtime) -> list[Posterior]:
-    """Run all groups, again where the policy of `settings` says so.
+def attempt(runtime: Runtime) -> Iterator[tuple[int, Posterior]]:
+    """Run all groups, again where the policy of `settings` says so; each group's number and result once it is known.
+
+    Groups that a run too large does not begin have none.
 
     Raises:
         Interrupted, PotentialError: with what there is so far.
     """
-    seeds, settings, began = runtime.seeds, runtime.settings, runtime.began
-    groups = [_Group() for _ in seeds]
+    settings, groups = runtime.settings, [_Group() for _ in runtime.seeds]
+    open_groups = np.ones(len(groups), dtype=np.bool_)
     sampler: Sampler | None = None
-    for number in range(settings.retry or settings.grow + 1):
-        done = [group.is_done(settings) for group in groups]
-        if all(done):
+    last = (settings.retry or settings.grow + 1) - 1
+    for number in range(last + 1):
+        if not open_groups.any():
             break
         sampler = _next(runtime, number, sampler)
-        sampler.rest(np.flatnonzero(done))
-        interrupted = None
+        sampler.rest(np.flatnonzero(~open_groups))
+        unread = open_groups.copy()
         try:
-            sampler.sweep()
+            for ended in sampler.ended():
+                _read(runtime, sampler, groups, ended)
+                unread[ended] = False
+                late = runtime.begun.late()
+                for index in ended.tolist():
+                    if number == last or late[index] or groups[index].is_done(settings):
+                        open_groups[index] = False
+                        yield index, _result(groups[index], runtime, index)
         except (KeyboardInterrupt, PotentialError) as error:
-            interrupted = error
-        with suppress(PotentialError) if interrupted else nullcontext():
-            # What `return` computes may fail as well.
-            reader = Reader(sampler)
-            reader.prepare()
-            for index in np.flatnonzero(np.logical_not(done)).tolist():
-                groups[index].add(reader.posterior(index, seeds[index], settings, began, interrupted is not None))
-        if interrupted is not None:
-            _stop(interrupted, groups, settings, began)
-        if runtime.is_late:
-            break
+            with suppress(PotentialError):
+                # What `return` computes may fail as well.
+                _read(runtime, sampler, groups, np.flatnonzero(unread), interrupted=True)
+            _stop(error, groups, runtime)
     if sampler is not None and sampler.recorder is not None:
         sampler.recorder.finish(sampler)
-    return [_result(group, settings, began) for group in groups]
+
+
+def in_order(results: Iterable[tuple[int, Posterior]]) -> list[Posterior]:
+    """All groups' results by their numbers."""
+    return [posterior for _, posterior in sorted(results, key=lambda result: result[0])]
+
+
+def _read(
+    runtime: Runtime, sampler: Sampler, groups: list[_Group], which: NDArray[np.int64], *, interrupted: bool = False
+) -> None:
+    """Add what these groups have come to."""
+    reader = Reader(sampler)
+    reader.prepare(which)
+    for index in which.tolist():
+        groups[index].add(reader.posterior(index, runtime.seeds[index], runtime.settings, interrupted))
 
 
 def _next(runtime: Runtime, number: int, earlier: Sampler | None) -> Sampler:
@@ -116,22 +133,20 @@ def _next(runtime: Runtime, number: int, earlier: Sampler | None) -> Sampler:
     return sampler
 
 
-def _stop(
-    error: KeyboardInterrupt | PotentialError, groups: list[_Group], settings: Settings, began: float
-) -> NoReturn:
+def _stop(error: KeyboardInterrupt | PotentialError, groups: list[_Group], runtime: Runtime) -> NoReturn:
     """Raise with what there is."""
     is_whole = all(group.last is not None for group in groups)
-    partial = [_result(group, settings, began) for group in groups] if is_whole else []
+    partial = [_result(group, runtime, index) for index, group in enumerate(groups)] if is_whole else []
     if isinstance(error, PotentialError):
         error.partial = partial or None
         raise error
     raise Interrupted(partial) from None
 
 
-def _result(group: _Group, settings: Settings, began: float) -> Posterior:
+def _result(group: _Group, runtime: Runtime, index: int) -> Posterior:
     """What a group's attempts come to."""
     assert group.last is not None, "no attempt was made"
-    made = group.last
+    made, settings = group.last, runtime.settings
     if settings.retry:
         made = _of_survivors(group)
     elif group.alive:
@@ -141,7 +156,7 @@ def _result(group: _Group, settings: Settings, began: float) -> Posterior:
         made = replace(made, log_z_note=GROWN)
     if group.attempts > 1 and isinstance(made.failure, NoSurvivors):
         made = replace(made, failure=_after(made.failure, group.attempts, made.num_particles))
-    seconds = {**made.seconds, "total": perf_counter() - began}
+    seconds = {**made.seconds, "total": runtime.begun.total_seconds(index)}
     return replace(
         made, attempts=group.attempts, tokens=dict(group.tokens), speculated=group.speculated, seconds=seconds
     )

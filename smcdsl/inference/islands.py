@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -71,6 +71,18 @@ def combine(posteriors: Sequence[Posterior], count: int) -> list[Posterior]:
     if count == 1:
         return list(posteriors)
     return [_combined(posteriors[start : start + count]) for start in range(0, len(posteriors), count)]
+
+
+def combine_each(results: Iterable[tuple[int, Posterior]], count: int) -> Iterator[tuple[int, Posterior]]:
+    """The same from results that come one by one, with their islands' numbers: each request's once all are there."""
+    parts: dict[int, dict[int, Posterior]] = {}
+    for number, posterior in results:
+        request, island = divmod(number, count)
+        own = parts.setdefault(request, {})
+        own[island] = posterior
+        if len(own) == count:
+            del parts[request]
+            yield request, _combined([own[island] for island in range(count)])
 
 
 def _combined(parts: Sequence[Posterior]) -> Posterior:

@@ -19,6 +19,7 @@ from smcdsl.inference.resampling import SCHEMES
 from smcdsl.inference.speculation.rounds import Rounds
 from smcdsl.inference.tempering import tempered
 from smcdsl.logspace import effective_sample_size, log_mean_exp, normalize
+from smcdsl.prefixes import ROOT
 
 
 @dataclass
@@ -123,12 +124,19 @@ class Meeting(Advancing):
         particles.log_weights[slots.ravel()] = means - previews - particles.log_twists[slots.ravel()]
         self.resamplings[groups] += 1
         self.collapses.levelled(groups.tolist())
-        kept = np.unique(particles.prefixes[particles.status <= WAITING])
+        self.forget()
+        if self.teller is not None:
+            self.teller.resampled(self, groups, ancestors, log_means)
+
+    def forget(self) -> None:
+        """Let models free what is asked for no more."""
+        kept = self.particles.prefixes[self.particles.status <= WAITING]
+        if self.comes_back:
+            kept = np.concatenate([kept, self.first_prefixes[self.barriers > 0]])
+        kept = np.unique(kept[kept != ROOT])
         self.session.retain(kept)
         if self.speculation is not None:
             self.speculation.source.retain(kept)
-        if self.teller is not None:
-            self.teller.resampled(self, groups, ancestors, log_means)
 
     def _ancestors(self, groups: NDArray[np.int64], weights: NDArray[np.float64]) -> NDArray[np.int64]:
         if self.retained is not None:

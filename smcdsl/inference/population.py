@@ -13,6 +13,7 @@ from smcdsl.inference.collapse import Collapses
 from smcdsl.inference.course import Death
 from smcdsl.inference.draws import Draws
 from smcdsl.inference.factors.calls import PotentialCalls
+from smcdsl.inference.line import Begun, Line
 from smcdsl.inference.particles import (
     CAUSES,
     DEAD,
@@ -40,10 +41,15 @@ class Population:
     rules: Rules
     particles: Particles
     draws: Draws
+    begun: Begun
     teller: Teller | None = None
     lookaheads: Lookaheads = no_lookahead
     started: float = field(default_factory=perf_counter)
     seconds: Seconds = field(default_factory=Seconds)
+    width: int | None = None
+    """How many groups are in flight at a time; None for all. With a width, groups are handed out as they end."""
+    comes_back: bool = False
+    """Whether a later sweep may ask for the prompts of groups that have ended in this one."""
     resamplings: NDArray[np.int64] = field(init=False)
     tokens: NDArray[np.int64] = field(init=False)
     deaths: NDArray[np.int64] = field(init=False)
@@ -69,12 +75,14 @@ class Population:
         self.farthest = np.full(groups, ROOT, dtype=np.int64)
         self.exponents = np.full(groups, 1.0 if self.rules.temper == "auto" else float(self.rules.temper))
         self.deaths = np.zeros((groups, len(CAUSES) + len(self.interpreter.plan.factors)), dtype=np.int64)
+        self.line = Line(range(groups), self.width)
 
     def rest(self, groups: NDArray[np.int64]) -> None:
         """These groups want no more: their particles are dead from the start, of nothing."""
         slots = self.particles.slots_of(groups).ravel()
         self.particles.status[slots] = DEAD
         self.particles.log_weights[slots] = -np.inf
+        self.line = Line(sorted(set(self.line.waiting) - set(groups.tolist())), self.width)
 
     def room(self) -> NDArray[np.int64]:
         """(G * N,) how many more tokens each particle may have."""

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from time import perf_counter
 
 import numpy as np
 from numpy.typing import NDArray
@@ -58,13 +57,12 @@ def refine(runtime: Runtime, first: Sequence[Posterior]) -> list[Posterior]:
         except PotentialError as error:
             error.partial = _results(first, kept, runtime)
             raise
-        if runtime.is_late:
-            break
+        late = runtime.begun.late().tolist()
         chosen = choose(found, runtime.draws(FIRST_SALT + sweep, runtime.settings.particles))
-        for own, posterior, old, new in zip(kept, found, paths, chosen, strict=True):
-            if old is not None:
+        for own, posterior, old, new, is_late in zip(kept, found, paths, chosen, late, strict=True):
+            if old is not None and not is_late:
                 own.append(replace(posterior, moves=int(old != new)))
-        paths = chosen
+        paths = [None if is_late else path for path, is_late in zip(chosen, late, strict=True)]
     return _results(first, kept, runtime)
 
 
@@ -83,11 +81,8 @@ def conditional_sweep(runtime: Runtime, paths: Sequence[Path | None], salt: int)
     except KeyboardInterrupt:
         raise Interrupted([]) from None
     reader = Reader(sampler)
-    reader.prepare()
-    return [
-        reader.posterior(group, seed, runtime.settings, runtime.began, False)
-        for group, seed in enumerate(runtime.seeds)
-    ]
+    reader.prepare(np.arange(len(runtime.seeds)))
+    return [reader.posterior(group, seed, runtime.settings, False) for group, seed in enumerate(runtime.seeds)]
 
 
 def _rules(runtime: Runtime) -> Rules:
@@ -124,10 +119,13 @@ def _slot(posterior: Posterior, edges: NDArray[np.float64], number: float) -> in
 
 
 def _results(first: Sequence[Posterior], kept: Sequence[Sequence[Posterior]], runtime: Runtime) -> list[Posterior]:
-    return [_refined(own, sweeps, runtime) for own, sweeps in zip(first, kept, strict=True)]
+    return [
+        _refined(own, sweeps, runtime.begun.total_seconds(group))
+        for group, (own, sweeps) in enumerate(zip(first, kept, strict=True))
+    ]
 
 
-def _refined(first: Posterior, sweeps: Sequence[Posterior], runtime: Runtime) -> Posterior:
+def _refined(first: Posterior, sweeps: Sequence[Posterior], seconds: float) -> Posterior:
     """The sweeps' populations side by side, scaled so that the mean weight is the first run's evidence."""
     if not sweeps or first.log_z is None:
         return first
@@ -147,5 +145,5 @@ def _refined(first: Posterior, sweeps: Sequence[Posterior], runtime: Runtime) ->
         speculated=first.speculated,
         deaths=everything.deaths,
         resamplings=everything.resamplings,
-        seconds={**made.seconds, "total": perf_counter() - runtime.began},
+        seconds={**made.seconds, "total": seconds},
     )

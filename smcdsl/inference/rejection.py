@@ -8,10 +8,9 @@ is negative binomial). A group that gives up has accepted / drawn and is incompl
 from __future__ import annotations
 
 import math
-import time
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from time import perf_counter
 from typing import Any
 
 import numpy as np
@@ -25,7 +24,7 @@ from smcdsl.inference.results.posterior import ParticleView, Posterior
 from smcdsl.inference.results.reading import Reader, judged
 from smcdsl.inference.runtime import Runtime
 from smcdsl.inference.sampler import Sampler
-from smcdsl.inference.settings import Interrupted, Settings
+from smcdsl.inference.settings import Interrupted
 
 _MAX_ROUNDS = 10_000
 """Give up after this many draws for every sample asked for."""
@@ -47,42 +46,45 @@ class _Group:
     tries: int = 0
 
 
-def reject(runtime: Runtime, max_rounds: int | None = None) -> list[Posterior]:
-    """Draw until every group has `settings.particles` samples, or for that many rounds (10,000)."""
-    seeds, settings, began = runtime.seeds, runtime.settings, runtime.began
-    groups = [_Group() for _ in seeds]
-    reader = Reader(runtime.sampler(0))
-    interrupted, told = False, runtime.notices is None
+def reject(runtime: Runtime, max_rounds: int | None = None) -> Iterator[tuple[int, Posterior]]:
+    """Draw until every group has `settings.particles` samples, or for that many rounds (10,000).
 
-    def so_far() -> list[Posterior]:
-        return [
-            _posterior(reader, number, seed, groups[number], settings, began, interrupted)
-            for number, seed in enumerate(seeds)
-        ]
-
+    Each group's number and result once it is known.
+    """
+    wanted, groups = runtime.settings.particles, [_Group() for _ in runtime.seeds]
+    open_groups = np.ones(len(groups), dtype=np.bool_)
+    sampler: Sampler | None = None
+    last = (max_rounds or _MAX_ROUNDS) - 1
+    told = runtime.notices is None
     try:
-        for salt in range(max_rounds or _MAX_ROUNDS):
-            sampler = reader.sampler if salt == 0 else _next_round(runtime.sampler(salt), reader.sampler)
-            reader = Reader(sampler)
-            sampler.rest(np.flatnonzero([len(group.accepted) >= settings.particles for group in groups]))
-            sampler.sweep()
-            _accept(reader, salt, groups, settings.particles)
+        for salt in range(last + 1):
+            if not open_groups.any():
+                return
+            sampler = runtime.sampler(salt) if sampler is None else _next_round(runtime.sampler(salt), sampler)
+            sampler.rest(np.flatnonzero(~open_groups))
+            for ended in sampler.ended():
+                reader = Reader(sampler)
+                _accept(reader, salt, groups, wanted, ended)
+                late = runtime.begun.late()
+                for number in ended.tolist():
+                    if salt == last or late[number] or len(groups[number].accepted) >= wanted:
+                        open_groups[number] = False
+                        yield number, _posterior(runtime, reader, number, groups[number])
             told = told or _tell(runtime, groups)
-            late = sampler.rules.deadline is not None and time.monotonic() > sampler.rules.deadline
-            if late or all(len(group.accepted) >= settings.particles for group in groups):
-                break
     except KeyboardInterrupt:
-        interrupted = True
+        raise Interrupted([] if sampler is None else _so_far(runtime, sampler, groups)) from None
     except PotentialError as error:
-        interrupted = True
         # What `return` computes may fail as well.
-        with suppress(PotentialError):
-            error.partial = so_far()
+        if sampler is not None:
+            with suppress(PotentialError):
+                error.partial = _so_far(runtime, sampler, groups)
         raise
-    results = so_far()
-    if interrupted:
-        raise Interrupted(results)
-    return results
+
+
+def _so_far(runtime: Runtime, sampler: Sampler, groups: list[_Group]) -> list[Posterior]:
+    """What all groups have when something stops them."""
+    reader = Reader(sampler)
+    return [_posterior(runtime, reader, number, group, interrupted=True) for number, group in enumerate(groups)]
 
 
 def _tell(runtime: Runtime, groups: list[_Group]) -> bool:
@@ -107,10 +109,11 @@ def _next_round(sampler: Sampler, earlier: Sampler) -> Sampler:
     return sampler
 
 
-def _accept(reader: Reader, salt: int, groups: list[_Group], wanted: int) -> None:
-    """Decide on the round's draws, in the order of their slots."""
+def _accept(reader: Reader, salt: int, groups: list[_Group], wanted: int, ended: NDArray[np.int64]) -> None:
+    """Decide on the draws that groups have made in a round, in the order of their slots."""
     particles = reader.sampler.particles
-    finished = np.flatnonzero(particles.status == FINISHED)
+    finished = particles.slots_of(ended).ravel()
+    finished = finished[particles.status[finished] == FINISHED]
     log_weights = particles.log_weights[finished]
     if (log_weights > _ROUNDING).any():
         raise _exceeds_one(reader.sampler)
@@ -125,7 +128,8 @@ def _accept(reader: Reader, salt: int, groups: list[_Group], wanted: int) -> Non
     )
     taken = np.zeros(len(particles.status), dtype=np.bool_)
     taken[finished[numbers < chances]] = True
-    for number, group in enumerate(groups):
+    for number in ended.tolist():
+        group = groups[number]
         for slot in range(number * particles.num_particles, (number + 1) * particles.num_particles):
             if len(group.accepted) >= wanted:
                 break
@@ -134,15 +138,8 @@ def _accept(reader: Reader, salt: int, groups: list[_Group], wanted: int) -> Non
                 group.accepted.append((reader, slot))
 
 
-def _posterior(
-    reader: Reader,
-    number: int,
-    seed: int,
-    group: _Group,
-    settings: Settings,
-    began: float,
-    interrupted: bool,
-) -> Posterior:
+def _posterior(runtime: Runtime, reader: Reader, number: int, group: _Group, *, interrupted: bool = False) -> Posterior:
+    sampler, settings = reader.sampler, runtime.settings
     missing = settings.particles - len(group.accepted)
     frames = [int(own.sampler.particles.frames[slot]) for own, slot in group.accepted]
     values = [own.values([frame])[0] for (own, _), frame in zip(group.accepted, frames, strict=True)]
@@ -152,7 +149,7 @@ def _posterior(
     log_weight = log_z + math.log(settings.particles / len(values)) if values else -math.inf
     variance = None if missing else rejection_variance(len(values), group.tries)
     meanings = _meanings(group, frames, settings.particles)
-    base = reader.posterior(number, seed, settings, began, interrupted=True)
+    base = reader.posterior(number, runtime.seeds[number], settings, interrupted=True)
     result = replace(
         base,
         values=tuple(values + [None] * missing),
@@ -161,13 +158,12 @@ def _posterior(
         log_z=log_z,
         log_z_error=None if variance is None else math.sqrt(variance),
         eves=None,
-        complete=missing == 0 and not reader.sampler.deaths[number, BUDGET],
+        complete=missing == 0 and not sampler.deaths[number, BUDGET],
         tries=group.tries,
-        seconds={**base.seconds, "total": perf_counter() - began},
         view_particles=lambda: _views(group, log_weight),
         **meanings,
     )
-    return judged(result, reader.sampler, number, settings, interrupted)
+    return judged(result, sampler, number, settings, interrupted)
 
 
 def _meanings(group: _Group, frames: list[int], size: int) -> dict[str, Any]:

@@ -25,6 +25,5 @@ class Rules:
     scheme: str = "ssp"
     selection: Literal["", "thin", "best"] = ""
     max_tokens: int | None = None
-    deadline: float | None = None
     temper: float | Literal["auto"] = 1.0
     """The power of previews in decisions on copies; `auto` chooses it (`inference/tempering`)."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -20,6 +19,7 @@ from smcdsl.inference.draws import CounterDraws, Draws
 from smcdsl.inference.events import Listener
 from smcdsl.inference.factors.calls import Functions, PotentialCalls
 from smcdsl.inference.holes import Automata, Automaton
+from smcdsl.inference.line import Begun
 from smcdsl.inference.lookahead.budget import with_budget
 from smcdsl.inference.lookahead.guides import Guides
 from smcdsl.inference.lookahead.learning import Recorder
@@ -54,7 +54,9 @@ class Runtime:
     draws: Callable[[int, int], Draws]
     proposal: ChosenProposal
     teller: Teller | None
-    began: float
+    begun: Begun
+    width: int | None = None
+    """How many groups of `settings.particles` are in flight at a time; None for all."""
     lookaheads: Lookaheads = no_lookahead
     drafts: Sequence[Maker] = ()
     recorder: Recorder | None = None
@@ -70,9 +72,9 @@ class Runtime:
         return [request.seed for request in self.requests]
 
     @property
-    def is_late(self) -> bool:
-        """Whether the time is up."""
-        return self.rules.deadline is not None and time.monotonic() > self.rules.deadline
+    def began(self) -> float:
+        """When the run did."""
+        return self.begun.began
 
     def sampler(
         self, salt: int, size: int | None = None, rules: Rules | None = None, speculates: bool = True
@@ -94,9 +96,12 @@ class Runtime:
             rules or self.rules,
             Particles.at(starts, size),
             draws,
+            self.begun,
             self.teller,
             self.lookaheads,
             self.began,
+            width=None if self.width is None else max(self.width * self.settings.particles // size, 1),
+            comes_back=has_sweeps(self.settings),
             arrivals=self.arrivals,
             seconds=seconds,
             checks=checks,
@@ -140,6 +145,7 @@ def opened(
     drafts: Sequence[Maker] = (),
     recorder: Recorder | None = None,
     notices: Notices | None = None,
+    width: int | None = None,
 ) -> Iterator[Runtime]:
     """A runtime for some groups; see `methods.run` for what it is made of."""
     began = perf_counter()
@@ -155,10 +161,9 @@ def opened(
         late=frozenset(late_factors(plan)) if settings.previews == "late" else frozenset(),
         checked=proposal.checks,
     )
-    deadline = None if settings.timeout_seconds is None else time.monotonic() + settings.timeout_seconds
     seeds = [request.seed for request in requests]
-    rules = rules_of(settings, plan.program.model.power, deadline)
-    calls = PotentialCalls(functions, deadline, pools=pools, checks=settings.check_potentials)
+    rules = rules_of(settings, plan.program.model.power)
+    calls = PotentialCalls(functions, pools=pools, checks=settings.check_potentials)
     session = model.start(prefixes)
     chosen = draws or (lambda salt, size: CounterDraws(seeds, size, salt))
     twists: dict[int, Lookahead | None] = {}
@@ -181,7 +186,8 @@ def opened(
         chosen,
         proposal,
         None if listener is None else Teller(listener, seeds, settings.method),
-        began,
+        Begun.none_of(len(requests), settings.timeout_seconds, began),
+        width,
         lookaheads,
         drafts,
         recorder,
@@ -196,7 +202,12 @@ def opened(
         session.close()
 
 
-def rules_of(settings: Settings, power: float, deadline: float | None) -> Rules:
+def has_sweeps(settings: Settings) -> bool:
+    """Whether a group may be swept more than once."""
+    return settings.method == "rejection" or bool(settings.grow or settings.retry or settings.refine)
+
+
+def rules_of(settings: Settings, power: float) -> Rules:
     """What a method is made of, for a target of some power of the model. Raises UsageError (E0708)."""
     selection = _selection(settings)
     return Rules(
@@ -212,7 +223,6 @@ def rules_of(settings: Settings, power: float, deadline: float | None) -> Rules:
         selection=selection,
         scheme=settings.resample,
         max_tokens=settings.max_tokens,
-        deadline=deadline,
         temper=settings.temper,
     )
 

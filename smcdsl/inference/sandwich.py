@@ -25,7 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from smcdsl.errors import Diagnostic, UsageError
-from smcdsl.inference.attempts import attempt
+from smcdsl.inference.attempts import attempt, in_order
 from smcdsl.inference.conditional import check_plan
 from smcdsl.inference.factors.calls import Functions
 from smcdsl.inference.holes import Automata
@@ -156,7 +156,8 @@ def _by_rejection(within: Callable[..., Any], settings: Settings, tries: int, *,
     """
     try:
         found = within(
-            replace(settings, method="rejection", particles=1), lambda runtime: reject(runtime, max_rounds=tries)
+            replace(settings, method="rejection", particles=1),
+            lambda runtime: in_order(reject(runtime, max_rounds=tries)),
         )
     except UsageError:
         if needed:
@@ -173,7 +174,7 @@ def _by_rejection(within: Callable[..., Any], settings: Settings, tries: int, *,
 
 
 def _measured(runtime: Runtime, paths: Sequence[Path] | None) -> Sandwich:
-    first = attempt(runtime)
+    first = in_order(attempt(runtime))
     kept: Sequence[Path | None] = paths or choose(first, runtime.draws(FIRST_SALT, runtime.settings.particles))
     lower = np.array([-math.inf if posterior.log_z is None else posterior.log_z for posterior in first])
     upper = np.empty(0)

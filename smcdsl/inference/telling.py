@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from smcdsl.inference.events import Died, Finished, Listener, Resampled, Site, Started
-from smcdsl.inference.particles import DEAD, FINISHED, VACANT
+from smcdsl.inference.particles import FINISHED, VACANT
 from smcdsl.logspace import effective_sample_size
 
 if TYPE_CHECKING:
@@ -34,12 +34,11 @@ class Teller:
         self._texts: dict[tuple[int, int], bytes] = {}
         self._reasons: dict[Any, str] = {}
 
-    def started(self, sampler: Population) -> None:
-        """Groups that want anything stand at their start."""
+    def started(self, sampler: Population, groups: NDArray[np.int64]) -> None:
+        """These groups stand at their start."""
         particles, plan = sampler.particles, sampler.interpreter.plan
-        is_resting = (particles.status.reshape(particles.num_groups, -1) == DEAD).all(axis=1)
-        particles.origins[:] = _places(particles.num_groups, particles.num_particles)
-        for group in np.flatnonzero(~is_resting).tolist():
+        particles.origins[particles.slots_of(groups)] = np.arange(particles.num_particles)
+        for group in groups.tolist():
             self.populations[group] += 1
             self._listener(
                 Started(
@@ -159,10 +158,6 @@ def finished(number: int, seconds: float, population: int, result: Posterior) ->
         spent=_rounded(result.seconds),
         warnings=tuple(f"{warning.code}: {warning.message}" for warning in result.warnings),
     )
-
-
-def _places(groups: int, size: int) -> NDArray[np.int64]:
-    return np.tile(np.arange(size, dtype=np.int64), groups)
 
 
 def _rounded(seconds: Any) -> dict[str, float]:

@@ -328,13 +328,13 @@ def test_help_lists_the_inputs_of_the_program(smcdsl):
 def test_interrupting_gives_what_there_is(run_letters, monkeypatch):
     from smcdsl.inference import sampler
 
-    original = sampler.Sampler.sweep
+    original = sampler.Sampler._go_on
 
     def interrupted(self, *arguments):
         original(self, *arguments)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(sampler.Sampler, "sweep", interrupted)
+    monkeypatch.setattr(sampler.Sampler, "_go_on", interrupted)
     made = run_letters()
     assert made.code == 130
     assert made.json()["complete"] is False
@@ -347,7 +347,7 @@ def test_a_bug_leaves_a_report(run_letters, monkeypatch):
     def broken(*_arguments, **_named):
         raise RuntimeError("planted")
 
-    monkeypatch.setattr(methods, "run", broken)
+    monkeypatch.setattr(methods, "run_each", broken)
     made = run_letters()
     assert made.code == 70
     report = Path(made.err.rstrip().rpartition(" ")[2])

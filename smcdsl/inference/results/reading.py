@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import math
-import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from functools import cached_property
-from time import perf_counter
 from typing import Any
 
 import numpy as np
@@ -42,10 +40,6 @@ class Reader:
         """The text of each `score` line, by its number."""
 
     @cached_property
-    def _calls(self) -> dict[str, dict[str, float]]:
-        return {name: asdict(counts) for name, counts in self.sampler.calls.counts.items()}
-
-    @cached_property
     def _log_weights(self) -> NDArray[np.float64]:
         """(G, N) zero for what is not finished."""
         particles = self.sampler.particles
@@ -56,10 +50,11 @@ class Reader:
     def _evidence(self) -> list[float]:
         return evidence(self._log_weights).tolist()
 
-    def prepare(self) -> None:
-        """Values and keys of all groups, so that what they call goes in one batch and is counted."""
+    def prepare(self, groups: NDArray[np.int64]) -> None:
+        """Values and keys of some groups, so that what they call goes in one batch and is counted."""
         particles = self.sampler.particles
-        frames = particles.frames[particles.status == FINISHED].tolist()
+        slots = particles.slots_of(groups).ravel()
+        frames = particles.frames[slots[particles.status[slots] == FINISHED]].tolist()
         self.values(frames)
         self.keys(frames)
 
@@ -90,7 +85,7 @@ class Reader:
         scores = dict(self.sampler.interpreter.frames[frame].scores)
         return [scores.get(index, 0.0) for index in self.factors]
 
-    def posterior(self, group: int, seed: int, settings: Settings, began: float, interrupted: bool) -> Posterior:
+    def posterior(self, group: int, seed: int, settings: Settings, interrupted: bool) -> Posterior:
         """The result of a group."""
         sampler, particles = self.sampler, self.sampler.particles
         own = slice(group * particles.num_particles, (group + 1) * particles.num_particles)
@@ -115,9 +110,9 @@ class Reader:
             complete=complete,
             resamplings=int(sampler.resamplings[group]),
             deaths=deaths_of(sampler, group),
-            calls=self._calls,
+            calls=sampler.begun.calls(group, sampler.calls.counts),
             tokens=_tokens(int(sampler.tokens[group]), speculated),
-            seconds={"total": perf_counter() - began, **asdict(sampler.seconds)},
+            seconds=sampler.begun.seconds(group, sampler.seconds),
             view_particles=lambda: self.views(group),
             speculated=speculated,
             **self.meanings(frames, ended, len(finished)),
@@ -256,8 +251,7 @@ def _collapsed(
 
 def _out_of_budget(posterior: Posterior, sampler: Sampler, group: int, settings: Settings) -> Diagnostic:
     done = f"{int(posterior.finished.sum())} of {posterior.num_particles} particles finished"
-    rules = sampler.rules
-    if rules.deadline is not None and time.monotonic() > rules.deadline:
+    if sampler.begun.late()[group]:
         message, within = "out of time", f"within {settings.timeout_seconds:g} s"
         fix = "raise `timeout`, or lower `particles`"
     elif posterior.tries is not None and not sampler.deaths[group, BUDGET]:
