@@ -61,6 +61,8 @@ class Population:
     """(G,) the power of previews that is in the weights now."""
     farthest: NDArray[np.int64] = field(init=False)
     """(G,) the longest prefix that was alive after factors looked at it; at first the empty one."""
+    first_steps: NDArray[np.int64] = field(init=False)
+    """(G,) the step at which each group began."""
     clocks: NDArray[np.int64] = field(init=False)
     """(G * N,) the step of each particle's next number; at a barrier all of a group go on with the latest."""
     step: int = 0
@@ -70,6 +72,7 @@ class Population:
         self.clocks = np.zeros(len(self.particles.status), dtype=np.int64)
         self.resamplings = np.zeros(groups, dtype=np.int64)
         self.tokens = np.zeros(groups, dtype=np.int64)
+        self.first_steps = np.zeros(groups, dtype=np.int64)
         self.barriers = np.zeros(groups, dtype=np.int64)
         self.first_prefixes = np.zeros(groups, dtype=np.int64)
         self.farthest = np.full(groups, ROOT, dtype=np.int64)

@@ -117,6 +117,7 @@ class Sampler(Meeting):
         if not len(groups):
             return
         self.particles.status[self.particles.slots_of(groups)] = WAITING
+        self.first_steps[groups] = self.step
         self.begun.begin(groups, self.calls.counts, self.seconds)
         if self.teller is not None:
             self.teller.started(self, groups)

@@ -145,7 +145,7 @@ def _keep(population: Population, group: int, candidates: NDArray[np.float64]) -
         return best(candidates, size)
     (offset,) = population.draws.uniforms(
         Purpose.SELECT,
-        np.array([population.step]),
+        np.array([population.step - population.first_steps[group]]),
         np.array([group]),
         np.zeros(1, dtype=np.int64),
         lambda _: iter([thinning_breaks(candidates, size)]),

@@ -155,6 +155,46 @@ def test_batch_keeps_order_and_gives_each_line_its_status(run_letters, smcdsl):
     assert lines[3]["error"]["code"] == "R0901"
 
 
+@pytest.mark.parametrize("output", [[], ["-o", "made.jsonl"]])
+def test_what_has_finished_outlives_an_interruption(smcdsl, monkeypatch, output):
+    """Of four rows the third is finished, and the first; the others were in flight, or not begun."""
+    from smcdsl.engine import batches
+
+    original = batches.run_in_line
+
+    def interrupted(*arguments, **named):
+        found = dict(original(*arguments, **named))
+        yield from ((number, found[number]) for number in (2, 0))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(batches, "run_in_line", interrupted)
+    Path("rows.jsonl").write_text("".join(json.dumps({"tag": "t" * number}) + "\n" for number in range(1, 5)))
+    made = smcdsl("run", "letters.smc", "-m", "toy:toy.json", "--batch", "rows.jsonl", *output)
+    assert made.code == 130
+    text = Path("made.jsonl").read_text() if output else made.out
+    assert [json.loads(line)["line"] for line in text.splitlines()] == [1, 3]
+    assert made.err == "interrupted: 2 of 4 rows were finished\n"
+
+
+def test_rows_are_written_as_soon_as_all_before_them_are(smcdsl, monkeypatch):
+    from smcdsl.cli.asked import Lines
+    from smcdsl.engine import batches
+
+    original, told = batches.run_in_line, []
+
+    def listened(*arguments, **named):
+        for number, result in sorted(original(*arguments, **named), key=lambda found: (1, 0, 3, 2)[found[0]]):
+            told.append(f"row {number + 1} is finished")
+            yield number, result
+
+    monkeypatch.setattr(batches, "run_in_line", listened)
+    monkeypatch.setattr(Lines, "add", lambda self, line: told.append(f"line {json.loads(line)['line']}"))
+    Path("rows.jsonl").write_text('{"tag": "t"}\n' * 4)
+    assert smcdsl("run", "letters.smc", "-m", "toy:toy.json", "--batch", "rows.jsonl").code == 0
+    finished = [f"row {number} is finished" for number in (2, 1, 4, 3)]
+    assert told == [*finished[:2], "line 1", "line 2", *finished[2:], "line 3", "line 4"]
+
+
 def test_a_batch_of_good_rows_succeeds(smcdsl):
     Path("rows.jsonl").write_text('{"tag": "t"}\r\n{"tag": "a"}\r\n')
     assert smcdsl("run", "letters.smc", "-m", "toy:toy.json", "--batch", "rows.jsonl").code == 0
