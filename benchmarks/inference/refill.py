@@ -1,4 +1,4 @@
-"""What it saves that inputs of a batch take the place of those that have ended (`python -m benchmarks.inference.refill`).
+"""What it saves that inputs of a batch take the place of those that ended (`python -m benchmarks.inference.refill`).
 
 24 inputs of uneven lengths (8 to 136 characters, most of them short) on the embedded model, 16 particles each. *Before*
 are runs of four inputs, each as long as its longest; *after* is the same batch in one line, four in flight. Results are
