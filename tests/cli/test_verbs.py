@@ -330,8 +330,9 @@ def test_a_program_that_is_not_there_is_looked_for(smcdsl):
 
 
 def test_previews_that_never_came_are_not_called_checked(smcdsl):
+    # Whether it was `one` or `other` is told by the complete text alone.
     Path("parts.smc").write_text(
-        'smc 1\ngrammar g {\n  start = one one "."\n  one = "a" | "b"\n}\n'
+        'smc 1\ngrammar g {\n  start = one "." | other "."\n  one = "a" | "b"\n  other = "a" | "b"\n}\n'
         'generate {\n  text "[[x: g]]!"\n  require chars(x) > 0 at one\n}\n'
     )
     made = smcdsl("test", "--potentials", "parts.smc")
