@@ -38,6 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--replicates", type=int, default=5)
     parser.add_argument("--together", type=int, default=5, help="replicates in one batch; 1 for clean times")
     parser.add_argument("--max-tokens", type=int, help="the most that a particle writes; default the task's")
+    parser.add_argument("--temperature", type=float, default=1.0, help="of the model, whatever the method")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--prompt", choices=("none", "examples"), default="none", help="of molecules and planetarium")
     parser.add_argument("--out", type=Path, help="file of finished runs; default TASK.jsonl")
@@ -94,8 +95,11 @@ def _run(options: argparse.Namespace, task: Task, out: Path) -> Records:
         "max_tokens": task.max_tokens,
         "version": smcdsl.__version__,
     }
+    if options.temperature != 1.0:
+        setting["temperature"] = options.temperature
     records = Records(out, setting)
-    how = Options(options.particles, options.replicates, options.ess, options.seed, max(options.together, 1))
+    together = max(options.together, 1)
+    how = Options(options.particles, options.replicates, options.ess, options.seed, together, options.temperature)
     told: Callable[[str], None] = (lambda _: None) if options.quiet else _tell
     run(task, rows, methods, model, how, records, told)
     return records

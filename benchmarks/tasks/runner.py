@@ -31,6 +31,7 @@ class Options:
     ess: float = 0.9
     seed: int = 0
     together: int = 5
+    temperature: float = 1.0
 
 
 def run(
@@ -67,6 +68,7 @@ def _cell(
     """Some replicates of one method on one row."""
     program = _program(program_file(task, method.program))
     flags: dict[str, Any] = {"particles": options.particles, "max_tokens": task.max_tokens, **method.flags}
+    flags["temperature"] = options.temperature
     if method.flags["infer"] == "smc":
         flags["ess"] = options.ess
     declared = {known.name for known in program.program.inputs}
