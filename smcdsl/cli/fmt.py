@@ -14,13 +14,16 @@ from smcdsl.cli.check import expand
 from smcdsl.cli.terminal import Terminal
 from smcdsl.errors import Diagnostic, Source
 
+NO_EDITION = "E0101"
+
 
 @click.command("fmt")
 @click.argument("files", nargs=-1, metavar="[FILES|-]")
 @click.option("--check", "only_check", is_flag=True, help="Change nothing; exit with 1 if a file would change.")
 @click.option("--diff", is_flag=True, help="Change nothing; print what would change.")
+@click.option("--upgrade", is_flag=True, help="Also bring programs to the newest edition; one that names none gets it.")
 @click.pass_obj
-def command(terminal: Terminal, files: Sequence[str], only_check: bool, diff: bool) -> int:
+def command(terminal: Terminal, files: Sequence[str], only_check: bool, diff: bool, upgrade: bool) -> int:
     """Format programs in place; never changes what they mean.
 
     FILES are programs, or folders to look through for *.smc; without any, the working folder. `-` reads
@@ -35,7 +38,7 @@ def command(terminal: Terminal, files: Sequence[str], only_check: bool, diff: bo
     for path in paths:
         refuse_other_kinds(path, compiled=False)
         source = read_source(path)
-        formatted, problems = formatted_text(source)
+        formatted, problems = formatted_text(upgraded(source) if upgrade else source)
         mistakes += problems
         if formatted is None:
             continue
@@ -57,6 +60,15 @@ def command(terminal: Terminal, files: Sequence[str], only_check: bool, diff: bo
     if mistakes or (changed and (only_check or diff)):
         return exits.FINDINGS
     return exits.SUCCESS
+
+
+def upgraded(source: Source) -> Source:
+    """The program in the newest edition. There is one so far, so that only a program without one changes."""
+    from smcdsl.engine.fixing import apply
+    from smcdsl.language.parser import parse
+
+    _, diagnostics = parse(source)
+    return apply(source, [edit for each in diagnostics if each.code == NO_EDITION for edit in each.fixes])
 
 
 def formatted_text(source: Source) -> tuple[str | None, list[Diagnostic]]:

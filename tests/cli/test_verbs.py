@@ -188,6 +188,25 @@ def test_fmt_changes_only_what_is_not_formatted(smcdsl):
     assert Path("letters.smc").read_text() == before
 
 
+def test_fmt_upgrades_a_program_without_an_edition(smcdsl):
+    assert smcdsl("fmt", "letters.smc").code == 0
+    current = Path("letters.smc").read_text()
+    Path("letters.smc").write_text(current.removeprefix("smc 1\n"))
+    refused = smcdsl("fmt", "letters.smc")
+    assert refused.code == 1
+    assert "E0101" in refused.err
+    assert smcdsl("fmt", "--upgrade", "--check", "letters.smc").out == "would reformat letters.smc\n"
+    assert smcdsl("fmt", "--upgrade", "letters.smc").code == 0
+    assert Path("letters.smc").read_text() == current
+    assert smcdsl("fmt", "--upgrade", "--check", "letters.smc").code == 0
+
+
+def test_fmt_does_not_lower_an_edition_of_a_later_version(smcdsl):
+    Path("later.smc").write_text("smc 2\ngenerate {\n  user \"x\"\n}\n")
+    assert smcdsl("fmt", "--upgrade", "later.smc").code == 1
+    assert Path("later.smc").read_text().startswith("smc 2\n")
+
+
 def test_fmt_leaves_a_broken_file_alone(smcdsl):
     Path("bad.smc").write_text("smc 1\ngenerate {\n")
     made = smcdsl("fmt", "bad.smc")
