@@ -202,7 +202,7 @@ def test_fmt_upgrades_a_program_without_an_edition(smcdsl):
 
 
 def test_fmt_does_not_lower_an_edition_of_a_later_version(smcdsl):
-    Path("later.smc").write_text("smc 2\ngenerate {\n  user \"x\"\n}\n")
+    Path("later.smc").write_text('smc 2\ngenerate {\n  user "x"\n}\n')
     assert smcdsl("fmt", "--upgrade", "later.smc").code == 1
     assert Path("later.smc").read_text().startswith("smc 2\n")
 
