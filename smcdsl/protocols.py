@@ -9,6 +9,7 @@ from typing import Any, Literal, Protocol, TypeAlias, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
+from smcdsl.log_rows import Laws
 from smcdsl.prefixes import Prefixes
 from smcdsl.vocabulary import Vocabulary
 
@@ -62,6 +63,12 @@ class Session(Protocol):
     def close(self) -> None:
         """Free what the session holds."""
         ...
+
+
+def next_law(session: Session, prefixes: NDArray[np.int64]) -> Laws:
+    """`session.next_logprobs`, or what they follow from where the session has a `next_law` of the same arguments."""
+    ask: Callable[[NDArray[np.int64]], Laws] = getattr(session, "next_law", session.next_logprobs)
+    return ask(prefixes)
 
 
 @runtime_checkable

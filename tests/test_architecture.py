@@ -12,7 +12,7 @@ import smcdsl
 
 FLOORS: tuple[frozenset[str], ...] = (
     frozenset({"errors", "logspace", "cache", "collector", "container"}),
-    frozenset({"vocabulary", "prefixes", "program"}),
+    frozenset({"vocabulary", "prefixes", "program", "log_rows"}),
     frozenset({"protocols", "notations", "automaton", "workers"}),
     frozenset({"library", "models", "plan", "testing"}),
     frozenset({"language", "compiler", "inference"}),

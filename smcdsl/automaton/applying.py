@@ -6,23 +6,16 @@ Arrays come as arrays here: a call does the work of many rows, beside which what
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from smcdsl.automaton.memory import count_ones, njit, trailing_zeros
+from smcdsl.log_rows import Allowed
 
 _ALL = np.uint64(0xFFFFFFFFFFFFFFFF)
 _ALL_32 = np.uint32(0xFFFFFFFF)
-
-
-class Allowed(NamedTuple):
-    """What each of D masks allows of a row of numbers, one after another."""
-
-    starts: NDArray[np.int64]  # (D + 1,) those of mask i are at starts[i] : starts[i + 1]
-    tokens: NDArray[np.int32]  # (starts[D],) ascending in each mask
-    values: NDArray[np.floating[Any]]  # (starts[D],)
 
 
 def gather(
@@ -82,6 +75,23 @@ def gather_allowed(table, numbers, values, rows, starts, tokens, found):  # type
                 own[at] = row[token]
                 at += one
                 word &= word - one
+
+
+def at_least(values: NDArray[np.floating[Any]], least: float) -> NDArray[np.int64]:
+    """Where (K,) values are so large, ascending."""
+    places = np.empty(len(values), dtype=np.int64)
+    return places[: find_at_least(values, least, places)]
+
+
+@njit()
+def find_at_least(values, least, places):  # type: ignore[no-untyped-def]
+    """Write what `at_least` returns; how many there are."""
+    found = 0
+    for k in range(len(values)):
+        # Without a branch, which would be guessed wrong now and then.
+        places[found] = k
+        found += values[k] >= least
+    return found
 
 
 @njit()

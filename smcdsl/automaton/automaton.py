@@ -13,19 +13,18 @@ from collections.abc import Callable
 from heapq import heappop, heappush
 from pathlib import Path
 from threading import RLock
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from smcdsl.automaton import layout
-from smcdsl.automaton.applying import Allowed, gather
+from smcdsl.automaton.applying import gather
 from smcdsl.automaton.closing import Closing
 from smcdsl.automaton.completion import Completion
 from smcdsl.automaton.distinct import mapped
 from smcdsl.automaton.forcing import Forcing
 from smcdsl.automaton.layout import PLACES, STATES
-from smcdsl.automaton.limits import TokenLimit
+from smcdsl.automaton.limits import UNASKED, TokenLimit, missing_tokens
 from smcdsl.automaton.machine import Held, Machine
 from smcdsl.automaton.mistakes import cannot_spell
 from smcdsl.automaton.recognizers import Hypothesis, ParsedRecognizer, RegularRecognizer
@@ -33,6 +32,7 @@ from smcdsl.automaton.remembered import Column, Remembered
 from smcdsl.automaton.sites import Site, SiteFinder
 from smcdsl.automaton.tables import AutomatonTables
 from smcdsl.errors import CompileError, Diagnostic
+from smcdsl.log_rows import Allowed, Laws
 
 DEAD = -1
 
@@ -130,12 +130,15 @@ class TokenAutomaton:
         """(R, 2 ceil(V / 64)) masks by number. A number is good until the next call that asks for masks."""
         return self._machine.row_table
 
-    def pick(self, states: NDArray[np.int64], values: NDArray[np.floating[Any]], rows: NDArray[np.int64]) -> Allowed:
+    def pick(self, states: NDArray[np.int64], values: Laws, rows: NDArray[np.int64]) -> Allowed:
         """What the masks of states, (N,), allow of `values`, (M, V), in rows `rows`, (N,). Masks are not copied."""
         states = np.ascontiguousarray(states, dtype=np.int64)
         with self._lock:
             numbers = self._machine.rows(states, None, self._special_row)
-            return gather(self._machine.pools.get(layout.ROWS), numbers, values, rows)
+            table: NDArray[np.uint64] = self._machine.pools.get(layout.ROWS)
+            if isinstance(values, np.ndarray):
+                return gather(table, numbers, values, rows)
+            return values.allowed(table, numbers, rows)
 
     def mask(self, state: int) -> NDArray[np.uint32]:
         """The mask of one state, not to be written to; good until the next call that asks for masks."""
@@ -220,13 +223,22 @@ class TokenAutomaton:
         counts = self._machine.pools.column(STATES, layout.SECOND)[states].astype(np.int64) - 1
         return self._limit.most - np.maximum(counts, 0)
 
-    def tokens_to_end(self, states: NDArray[np.int64]) -> NDArray[np.int64]:
-        """(N,) about how many tokens the hole needs to end, where `guesses_ends`: a guess (`closing`)."""
-        pools = self._machine.pools
+    def tokens_missing(self, states: NDArray[np.int64], within: int) -> NDArray[np.int64]:
+        """(N,) about how many more tokens than are left the hole needs to end, where `guesses_ends` (`closing`).
+
+        Below zero where tokens are to spare; `limits.FAR_FROM_LIMIT` where more than `within` are left, of which
+        nothing is asked.
+        """
+        assert self._limit.most is not None
+        pools, found = self._machine.pools, np.empty(len(states), dtype=np.int64)
         with self._lock:
-            guesses = self._guesses.of(pools.column(STATES, layout.FIRST)[states], self._guess)
-        guesses[pools.get(layout.STATE_DONE)[states] != 0] = 0
-        return guesses
+            places, counts = pools.column(STATES, layout.FIRST), pools.column(STATES, layout.SECOND)
+            known = places, counts, pools.get(layout.STATE_DONE), self._limit.most, within
+            unknown = missing_tokens(states, *known, self._guesses.known, found)
+            if unknown:
+                self._guesses.of(places[states[found == UNASKED]], self._guess)
+                missing_tokens(states, *known, self._guesses.known, found)
+        return found
 
     def tokens_to_end_after(self, state: int, tokens: NDArray[np.int32]) -> NDArray[np.int64]:
         """(K,) the same after each of some tokens that the mask of a state allows."""

@@ -11,12 +11,17 @@ from __future__ import annotations
 import numpy as np
 
 from smcdsl.automaton.machine import Machine
+from smcdsl.automaton.memory import njit
 from smcdsl.automaton.tables import AutomatonTables
 
 _NEAR = 8
 """With more tokens than this left, an end within the limit is taken for granted where it is not known exactly."""
 _EXACT_STATES = 256
 """Automata up to this size are walked once from every state to count tokens exactly."""
+
+FAR_FROM_LIMIT = -(1 << 30)
+"""Where so many tokens are left that nobody asks how many an end takes."""
+UNASKED = -(1 << 31)
 
 
 class TokenLimit:
@@ -109,3 +114,29 @@ class TokenLimit:
                 break
             distances = shorter
         return [int(-(-d // longest)) for d in distances.tolist()]
+
+
+@njit()
+def missing_tokens(states, places, counts, done, most, within, guesses, found):  # type: ignore[no-untyped-def]
+    """Write `TokenAutomaton.tokens_missing` of (N,) states; how many wait for the guess of their place (UNASKED).
+
+    Args:
+        places, counts, done: by state; `counts` is 1 + the number of tokens.
+        most: the limit.
+        guesses: by place, negative where there is none yet.
+    """
+    unasked = 0
+    for i in range(len(states)):
+        state = states[i]
+        left = most - max(counts[state] - 1, 0)
+        place = places[state]
+        if left > within:
+            found[i] = FAR_FROM_LIMIT
+        elif done[state] != 0:
+            found[i] = -left
+        elif place < len(guesses) and guesses[place] >= 0:
+            found[i] = guesses[place] - left
+        else:
+            found[i] = UNASKED
+            unasked += 1
+    return unasked

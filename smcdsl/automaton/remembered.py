@@ -31,18 +31,18 @@ class Remembered:
 
 
 class Column:
-    """Numbers by small numbers, of which there may be ever more."""
+    """Numbers by small numbers, of which there may be ever more: `known` as far as they have been asked for."""
 
     def __init__(self) -> None:
-        self._known = np.full(256, UNKNOWN, dtype=np.int32)
+        self.known = np.full(256, UNKNOWN, dtype=np.int32)
 
     def of(self, places: NDArray[np.integer[Any]], ask: Ask) -> NDArray[np.int64]:
         """(K,) the numbers of places, none negative."""
         size = int(places.max(initial=0)) + 1
-        if size > len(self._known):
-            more = np.full(2 * size - len(self._known), UNKNOWN, dtype=np.int32)
-            self._known = np.concatenate([self._known, more])
-        return recalled(self._known, places, ask)
+        if size > len(self.known):
+            more = np.full(2 * size - len(self.known), UNKNOWN, dtype=np.int32)
+            self.known = np.concatenate([self.known, more])
+        return recalled(self.known, places, ask)
 
 
 def recalled(known: NDArray[np.int32], places: NDArray[np.integer[Any]], ask: Ask) -> NDArray[np.int64]:

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from smcdsl.automaton.applying import Allowed
+from smcdsl.log_rows import Allowed, Laws
 
 
 class Site(Protocol):
@@ -43,7 +43,7 @@ class Automaton(Protocol):
         """What the bits that `noticed` sets stand for (`automaton.site.boundary_bit`)."""
         ...
 
-    def pick(self, states: NDArray[np.int64], values: NDArray[np.floating[Any]], rows: NDArray[np.int64]) -> Allowed:
+    def pick(self, states: NDArray[np.int64], values: Laws, rows: NDArray[np.int64]) -> Allowed:
         """What each of (N,) states allows of its row, (N,), of `values`, (M, V)."""
         ...
 

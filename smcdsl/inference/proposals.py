@@ -20,17 +20,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, partial
 from time import perf_counter
-from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
+from typing import Any, Literal, NamedTuple, Protocol, TypeVar, cast, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
-from smcdsl.automaton.applying import Allowed, cumulate, draw, mix, shift
+from smcdsl.automaton.applying import cumulate, draw, mix, shift
 from smcdsl.automaton.distinct import distinct, ranks
 from smcdsl.inference.draws import Draws, Purpose, shares
 from smcdsl.inference.holes import Automaton
+from smcdsl.log_rows import Allowed, Laws
 
 SUREST = 0.6
 """What `temperature: auto` adds to 1 for a row with a single outcome."""
@@ -92,6 +93,7 @@ def _offers(kind: type, protocol: Any) -> bool:
     return issubclass(kind, protocol)
 
 
+AnyLaws = TypeVar("AnyLaws", bound=Laws)
 Chosen = slice | NDArray[np.int64]
 """Some of the entries of arrays."""
 Lookaheads = Callable[[int], Lookahead | None]
@@ -220,19 +222,22 @@ Tilts = Callable[[Local, Rows], NDArray[np.float64]]
 """(K,) by how much guides tilt the proposals of rows, as logs."""
 
 
-def log_probabilities(logprobs: NDArray[np.floating[Any]], temperature: float) -> NDArray[np.floating[Any]]:
+def log_probabilities(logprobs: AnyLaws, temperature: float) -> AnyLaws:
     """The model's law after the program's temperature; normalised anew in float64 where that is not 1."""
     if temperature == 1.0:
         return logprobs
-    rows = logprobs.astype(np.float64)
+    laws: Any = logprobs
+    if not isinstance(laws, np.ndarray):
+        return cast(AnyLaws, laws.tempered(temperature))
+    rows = laws.astype(np.float64)
     rows /= temperature
     rows -= rows.max(axis=1, keepdims=True)
     rows -= np.log(np.exp(rows).sum(axis=1, keepdims=True))
-    return rows
+    return cast(AnyLaws, rows)
 
 
 def local_targets(
-    log_rows: NDArray[np.floating[Any]],
+    log_rows: Laws,
     automata: list[Automaton],
     rows: Rows,
     power: float = 1.0,
@@ -259,14 +264,11 @@ def local_targets(
     return local
 
 
-def _local(
-    log_rows: NDArray[np.floating[Any]], automata: list[Automaton], rows: Rows, number: int, lookaheads: Lookaheads
-) -> Local:
+def _local(log_rows: Laws, automata: list[Automaton], rows: Rows, number: int, lookaheads: Lookaheads) -> Local:
     """Rows of one automaton."""
     allowed = automata[number].pick(rows.states, log_rows, rows.logprobs)
     lookahead: Any = lookaheads(number)
-    is_occasional = _offers(type(lookahead), Occasional)  # type: ignore[arg-type]
-    if lookahead is None or (is_occasional and not lookahead.acts(rows.states)):
+    if not acts(lookahead, rows.states):
         return Local(*allowed, None)
     if rows.histories is not None and _offers(type(lookahead), Remembering):  # type: ignore[arg-type]
         after = lookahead.log_remembered(rows.histories, rows.states, allowed)
@@ -274,8 +276,16 @@ def _local(
         after = lookahead.log_successors(rows.states, allowed)
     if not after.any():
         return Local(*allowed, None)
+    is_occasional = _offers(type(lookahead), Occasional)  # type: ignore[arg-type]
     shares = lookahead.shares(rows.states) if is_occasional else None
     return Local(*allowed, (after, lookahead.log_values(rows.states)), shares)
+
+
+def acts(lookahead: Any, states: NDArray[np.int64]) -> bool:
+    """Whether a lookahead, if there is one, may have a say after these states."""
+    if lookahead is None:
+        return False
+    return not _offers(type(lookahead), Occasional) or bool(lookahead.acts(states))  # type: ignore[arg-type]
 
 
 def in_order(parts: list[Local], places: list[NDArray[np.int64]]) -> Local:
@@ -302,7 +312,7 @@ def in_order(parts: list[Local], places: list[NDArray[np.int64]]) -> Local:
 
 def propose(
     rule: TokenRule,
-    log_rows: NDArray[np.floating[Any]],
+    log_rows: Laws,
     automata: list[Automaton],
     rows: Rows,
     who: Particular,
@@ -389,7 +399,8 @@ def _places(
     local, edges = proposal.local, proposal.edges
     places = np.empty(len(own.rows), dtype=np.int64)
     if forced is None:
-        numbers = _numbers(rule, proposal.law, local.starts, own, draws)
+        laws = partial(breakpoints_of, proposal.law, local.starts, own.rows)
+        numbers = token_numbers(rule, len(local.starts) - 1, own, draws, laws)
         draw(edges, local.starts, own.rows, numbers, places)
         return places
     free = np.flatnonzero(forced < 0)
@@ -466,18 +477,21 @@ def _last_edges(edges: NDArray[np.float64], starts: NDArray[np.int64]) -> NDArra
     return totals
 
 
-def _numbers(
-    rule: TokenRule, law: NDArray[np.floating[Any]], starts: NDArray[np.int64], own: Particular, draws: Draws
+def token_numbers(
+    rule: TokenRule, num_rows: int, own: Particular, draws: Draws, laws: Callable[[], Iterator[NDArray[np.object_]]]
 ) -> NDArray[np.float64]:
-    """(n,) numbers on [0, 1): independent, or in strata.
+    """(n,) numbers on [0, 1) that tokens are drawn by: independent, or in strata.
 
     k particles of a group with one row get one stratum of width 1/k each, the strata going round by one random
     rotation. Each number alone is uniform, so weights stay proper; together they spread.
+
+    Args:
+        num_rows: D.
+        laws: for each particle where what it draws changes (`draws.Breakpoints`).
     """
-    found = _strata(own, draws, len(starts) - 1) if rule.stratified else None
+    found = _strata(own, draws, num_rows) if rule.stratified else None
     if found is None:
-        where = own.steps, own.groups, own.slots
-        return draws.uniforms(Purpose.TOKEN, *where, lambda _: _breakpoints(law, starts, own.rows))
+        return draws.uniforms(Purpose.TOKEN, own.steps, own.groups, own.slots, lambda _: laws())
     strata, counts = found
     numbers = draws.uniforms(
         Purpose.TOKEN,
@@ -486,9 +500,7 @@ def _numbers(
         own.slots,
         lambda _: (
             breaks if count == 1 else breaks * count - stratum
-            for breaks, count, stratum in zip(
-                _breakpoints(law, starts, own.rows), counts.tolist(), strata.tolist(), strict=True
-            )
+            for breaks, count, stratum in zip(laws(), counts.tolist(), strata.tolist(), strict=True)
         ),
     )
     return (strata + numbers) / counts
@@ -518,7 +530,7 @@ def _strata(own: Particular, draws: Draws, num_rows: int) -> tuple[NDArray[np.in
 def _after_model(
     drawn: Drawn,
     power: float,
-    log_rows: NDArray[np.floating[Any]],
+    log_rows: Laws,
     automata: list[Automaton],
     rows: Rows,
     own: Particular,
@@ -554,17 +566,22 @@ def starts_of(sizes: NDArray[np.int64]) -> NDArray[np.int64]:
     return starts
 
 
-def _breakpoints(
+def breakpoints_of(
     law: NDArray[np.floating[Any]], starts: NDArray[np.int64], rows: NDArray[np.int64]
 ) -> Iterator[NDArray[np.object_]]:
+    """Where draws from the law of each of (n,) rows change."""
     return (shares(law[starts[row] : starts[row + 1]]) for row in rows.tolist())
 
 
 def by_chunks(
-    drawn: Callable[[Rows, Particular, Chosen], Drawn], rows: Rows, who: Particular, vocab_size: int
+    drawn: Callable[[Rows, Particular, Chosen], Drawn],
+    rows: Rows,
+    who: Particular,
+    vocab_size: int,
+    entries: int = _CHUNK_ENTRIES,
 ) -> Drawn:
     """What is drawn for all particles, for as many rows at a time as fit in memory together."""
-    size = max(_CHUNK_ENTRIES // vocab_size, 1)
+    size = max(entries // vocab_size, 1)
     if len(rows.states) <= size:
         return drawn(rows, who, slice(None))
     count = len(who.rows)

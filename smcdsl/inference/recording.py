@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from smcdsl.automaton.applying import Allowed
+from smcdsl.log_rows import Allowed, Laws
 from smcdsl.models.draft_trees import MaskedLaw, Tree
 from smcdsl.prefixes import Prefixes
-from smcdsl.protocols import LanguageModel, Session
+from smcdsl.protocols import LanguageModel, Session, next_law
 
 KEPT_TOKENS = 1024
 """Of a law at most so many tokens are kept."""
@@ -104,6 +104,10 @@ class _ListenedSession:
         self._recorder.asks(prefixes)
         return self._session.next_logprobs(prefixes)
 
+    def next_law(self, prefixes: NDArray[np.int64]) -> Laws:
+        self._recorder.asks(prefixes)
+        return next_law(self._session, prefixes)
+
 
 class _Watched:
     """An automaton that says what it allowed."""
@@ -114,7 +118,7 @@ class _Watched:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._automaton, name)
 
-    def pick(self, states: NDArray[np.int64], values: NDArray[np.floating[Any]], rows: NDArray[np.int64]) -> Allowed:
+    def pick(self, states: NDArray[np.int64], values: Laws, rows: NDArray[np.int64]) -> Allowed:
         allowed: Allowed = self._automaton.pick(states, values, rows)
         self._recorder.sees(allowed, rows)
         return allowed

@@ -28,6 +28,7 @@ from smcdsl.inference.particles import (
     VACANT,
     WAITING,
 )
+from smcdsl.protocols import next_law
 
 _MANY_PARTICLES = 512
 _collector = Lock()
@@ -160,6 +161,6 @@ class Sampler(Meeting):
         """One token for every running particle."""
         situations = self.situations(active)
         began = perf_counter()
-        logprobs = self.session.next_logprobs(situations.asked)
+        law = next_law(self.session, situations.asked)
         self.seconds.model += perf_counter() - began
-        self.take_one(active, situations, self.law_rows(logprobs))
+        self.take_one(active, situations, self.law_rows(law))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from time import perf_counter
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,7 @@ from smcdsl.inference.particles import FINISHED, GRAMMAR, OBSERVED, RUNNING, WAI
 from smcdsl.inference.population import Population
 from smcdsl.inference.proposals import Local, Rows, in_order, local_targets
 from smcdsl.inference.selection import Kept, best, merged, thin, thinning_breaks
+from smcdsl.log_rows import Laws
 
 
 class Moved(NamedTuple):
@@ -34,7 +35,7 @@ def select(
     rows: NDArray[np.int64],
     row_frames: NDArray[np.int64],
     situation: Rows,
-    log_rows: NDArray[np.floating[Any]],
+    log_rows: Laws,
 ) -> Moved | None:
     """One token for the particles that go on; None if none does.
 
@@ -58,9 +59,7 @@ def select(
     return Moved(*(np.concatenate(parts) for parts in zip(*moved, strict=True))) if moved else None
 
 
-def _successors(
-    population: Population, row_frames: NDArray[np.int64], situation: Rows, log_rows: NDArray[np.floating[Any]]
-) -> Local:
+def _successors(population: Population, row_frames: NDArray[np.int64], situation: Rows, log_rows: Laws) -> Local:
     """The local targets of all rows; an observed text has one outcome."""
     power = population.rules.tokens.power
     observing = situation.automata < 0

@@ -14,7 +14,6 @@ from dataclasses import dataclass, field
 from functools import reduce
 from operator import or_
 from time import perf_counter
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,6 +42,7 @@ from smcdsl.inference.proposals import (
     local_targets,
 )
 from smcdsl.inference.weighted_rejection import Number, Row, Scheme, head_and_tail, race, settle
+from smcdsl.log_rows import Laws
 from smcdsl.plan import Write
 from smcdsl.program.evaluation import free_names
 
@@ -139,7 +139,7 @@ class TokenChecks:
     def propose(
         self,
         rule: TokenRule,
-        log_rows: NDArray[np.floating[Any]],
+        log_rows: Laws,
         rows: Rows,
         who: Particular,
         draws: Draws,

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from time import perf_counter
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from smcdsl.automaton.distinct import distinct
 from smcdsl.inference.conditional import Retained
+from smcdsl.inference.device_draws import draw_there
 from smcdsl.inference.lookahead.learning import Recorder
 from smcdsl.inference.particles import (
     GRAMMAR,
@@ -20,6 +20,7 @@ from smcdsl.inference.particles import (
 )
 from smcdsl.inference.population import Population
 from smcdsl.inference.proposals import (
+    AnyLaws,
     Drawn,
     Particular,
     Places,
@@ -33,6 +34,7 @@ from smcdsl.inference.proposals import (
 from smcdsl.inference.selecting import select
 from smcdsl.inference.speculation.speculation import Speculation
 from smcdsl.inference.token_checks import TokenChecks
+from smcdsl.log_rows import Laws
 
 
 @dataclass(frozen=True)
@@ -60,7 +62,7 @@ class Tokens(Population):
         super().__post_init__()
         self._newlines = np.frombuffer(self.interpreter.model.vocabulary.newlines, dtype=np.bool_)
 
-    def law_rows(self, logprobs: NDArray[np.floating[Any]]) -> NDArray[np.floating[Any]]:
+    def law_rows(self, logprobs: AnyLaws) -> AnyLaws:
         """The model's law, as the program wants it."""
         return log_probabilities(logprobs, self.interpreter.plan.program.model.temperature)
 
@@ -78,7 +80,7 @@ class Tokens(Population):
         places = Rows(is_new.cumsum() - 1, interpreter.frames.automata[frames], states, where)
         return Situations(rows, frames, prefixes, places, prefixes[is_new])
 
-    def take_one(self, active: NDArray[np.int64], situations: Situations, log_rows: NDArray[np.floating[Any]]) -> None:
+    def take_one(self, active: NDArray[np.int64], situations: Situations, log_rows: Laws) -> None:
         """One token for every active particle, given the model's law after every asked prefix."""
         rows, situation = situations.rows, situations.places
         if self.rules.selection:
@@ -103,7 +105,7 @@ class Tokens(Population):
         self.extend(active, rows, situations.frames, situations.prefixes, situation, tokens, log_weights)
 
     def _draw(
-        self, log_rows: NDArray[np.floating[Any]], rows: Rows, own: NDArray[np.int64], slots: NDArray[np.int64]
+        self, log_rows: Laws, rows: Rows, own: NDArray[np.int64], slots: NDArray[np.int64]
     ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
         """Tokens of particles that write a hole."""
         groups, places = np.divmod(slots, self.particles.num_particles)
@@ -123,7 +125,7 @@ class Tokens(Population):
 
     def _propose(
         self,
-        log_rows: NDArray[np.floating[Any]],
+        log_rows: Laws,
         rows: Rows,
         who: Particular,
         forced: NDArray[np.int64] | None = None,
@@ -147,7 +149,7 @@ class Tokens(Population):
     def _propose_by(
         self,
         checks: TokenChecks | None,
-        log_rows: NDArray[np.floating[Any]],
+        log_rows: Laws,
         rows: Rows,
         who: Particular,
         forced: NDArray[np.int64] | None = None,
@@ -159,10 +161,9 @@ class Tokens(Population):
         if self.lookaheads is not no_lookahead and rows.places is not None and self.speculation is None:
             # Only here, where no weight is made of psi now: what is known of a text is in psi of its next states only.
             rows = replace(rows, histories=self.interpreter.prefixes.histories[rows.places.prefixes])
-        automata = self.interpreter.automata
-        return propose(
-            tokens, log_rows, automata, rows, who, self.draws, self.seconds, self.lookaheads, forced, self.tilts
-        )
+        how = tokens, log_rows, self.interpreter.automata, rows, who, self.draws, self.seconds, self.lookaheads
+        drawn = draw_there(*how) if forced is None and self.tilts is None else None
+        return propose(*how, forced, self.tilts) if drawn is None else drawn
 
     def _forced(self, retained: Retained, slots: NDArray[np.int64]) -> NDArray[np.int64]:
         """(n,) the next token of particles whose path is given; -1 for free ones."""
@@ -171,7 +172,7 @@ class Tokens(Population):
 
     def _observe(
         self,
-        log_rows: NDArray[np.floating[Any]],
+        log_rows: Laws,
         situation: Rows,
         row_frames: NDArray[np.int64],
         rows: NDArray[np.int64],

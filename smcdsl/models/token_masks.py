@@ -1,8 +1,9 @@
 """Packed masks applied to a model's logits where the logits are, without a boolean a token.
 
 What a `TokenAutomaton` gives, 32 tokens a word, goes to the device as it is: 16 KB a row of 128,000 tokens. This is
-for loops that draw from whole rows, on a device above all. The sampler of this package draws on the processor from
-what `TokenAutomaton.pick` gathers, which costs less there the less a mask allows (`benchmarks/logits.py`).
+for loops that draw from whole rows, on a device above all. The sampler of this package draws there with it where the
+model is on a device (`torch_logits`); on the processor it draws from what `TokenAutomaton.pick` gathers, which costs
+less the less a mask allows (`benchmarks/logits.py`).
 """
 
 from __future__ import annotations
@@ -75,14 +76,22 @@ def _close_on_device(logits: torch.Tensor, words: torch.Tensor) -> None:
     close_in_parts(logits, words)
 
 
+# What follows takes no indices in brackets, so that tensors that only pretend to be on a device will do for tests.
+
+
 def close_in_parts(logits: torch.Tensor, words: torch.Tensor) -> None:
     """The same with plain torch: some words' bits at a time."""
+    size = logits.shape[1]
+    for first in range(0, -(-size // 32), _WORDS_AT_ONCE):
+        count = min(_WORDS_AT_ONCE, words.shape[1] - first)
+        into = logits.narrow(1, 32 * first, min(32 * count, size - 32 * first))
+        shut = unpacked(words.narrow(1, first, count), into.shape[1]).logical_not()
+        into.masked_fill_(shut, float("-inf"))
+
+
+def unpacked(words: torch.Tensor, size: int) -> torch.Tensor:
+    """(D, size) booleans of (D, W) int32: bit t % 32 of word t // 32."""
     import torch
 
     shifts = torch.arange(32, dtype=torch.int32, device=words.device)
-    size = logits.shape[1]
-    for first in range(0, -(-size // 32), _WORDS_AT_ONCE):
-        part = words[:, first : first + _WORDS_AT_ONCE]
-        shut = ((part.unsqueeze(-1) >> shifts) & 1).flatten(1) == 0
-        into = logits[:, 32 * first : 32 * (first + _WORDS_AT_ONCE)]
-        into.masked_fill_(shut[:, : into.shape[1]], float("-inf"))
+    return ((words.unsqueeze(-1) >> shifts) & 1).flatten(1).narrow(1, 0, size) != 0

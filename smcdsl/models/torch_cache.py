@@ -16,6 +16,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal
 
 import numpy as np
@@ -25,9 +26,10 @@ from smcdsl.errors import Diagnostic, ModelError
 from smcdsl.models.cache_plan import Drop, Feed, Fill, Ints, Promote, Split
 from smcdsl.models.prefix_cache import PrefixRows
 from smcdsl.models.torch_attention import give_back, take_over
-from smcdsl.models.torch_logprobs import recompute
+from smcdsl.models.torch_logits import DeviceLogits, joined, law_of, written_out
 from smcdsl.models.torch_packed import Packed
 from smcdsl.models.torch_padded import Padded
+from smcdsl.models.torch_whole import recompute
 from smcdsl.prefixes import ROOT, Prefixes
 
 ROWS_AT_ONCE = 256
@@ -60,20 +62,27 @@ class CachedSession:
         self._caching = caching
         self.close()
 
-    def next_logprobs(self, prefixes: NDArray[np.int64]) -> NDArray[np.float32]:
+    def next_logprobs(self, prefixes: NDArray[np.int64]) -> NDArray[np.floating[Any]]:
         """(U, V) log-probabilities after (U,) distinct prefixes; see `protocols.Session`."""
+        return written_out(self.next_law(prefixes))
+
+    def next_law(self, prefixes: NDArray[np.int64]) -> NDArray[np.float32] | DeviceLogits:
+        """The same where the model left it; see `protocols.next_law`."""
         lengths = self._prefixes.lengths[prefixes]
         longest = int(lengths.max(initial=0))
         if longest > self._context_length:
             raise ModelError(context_exceeded(self._name, self._context_length), self._name)
-        if longest <= self._caching.length and len(prefixes):
-            return self._guarded(self._cached, prefixes)
+        if not len(prefixes):
+            return np.empty((0, 0), dtype=np.float32)
+        if longest <= self._caching.length:
+            return self._guarded(lambda: law_of(self._cached(prefixes), self._guarded))
         cached = lengths <= self._caching.length
-        results: NDArray[np.float32] | None = None
-        for places, compute in ((np.flatnonzero(cached), self._cached), (np.flatnonzero(~cached), self._uncached)):
-            if len(places):
-                results = with_rows(results, places, self._guarded(compute, prefixes[places]), len(prefixes))
-        return np.empty((0, 0), dtype=np.float32) if results is None else results
+        parts = [
+            (places, self._guarded(partial(compute, prefixes[places])))
+            for places, compute in ((np.flatnonzero(cached), self._cached), (np.flatnonzero(~cached), self._uncached))
+            if len(places)
+        ]
+        return self._guarded(lambda: law_of(joined(parts, len(prefixes)), self._guarded))
 
     def retain(self, prefixes: NDArray[np.int64]) -> None:
         """Forget the rows that none of these prefixes extends."""
@@ -84,29 +93,29 @@ class CachedSession:
         self._rows = PrefixRows(self._prefixes, ROWS_AT_ONCE, shares=self._caching.way == "packed")
         self._engine: Any = None
 
-    def _guarded(self, compute: Callable[[Ints], NDArray[np.float32]], prefixes: Ints) -> NDArray[np.float32]:
+    def _guarded(self, compute: Callable[[], Any]) -> Any:
         import torch
 
         try:
             with torch.inference_mode():
-                return compute(prefixes)
+                return compute()
         except torch.OutOfMemoryError as error:
             raise ModelError(_failure(self._name, "out of memory", "use fewer particles"), self._name) from error
         except RuntimeError as error:
             reason = str(error).split("\n")[0]
             raise ModelError(_failure(self._name, reason, "see the chained exception"), self._name) from error
 
-    def _cached(self, prefixes: Ints) -> NDArray[np.float32]:
+    def _cached(self, prefixes: Ints) -> Any:
+        """(U, V) logits."""
         if self._engine is None:
             self._engine = _engine(self._model, self._caching.way)
-        engine, results = self._engine, None
+        engine, parts = self._engine, []
         for operation in self._rows.operations(prefixes):
             match operation:
                 case Feed():
                     engine.store.make_room(self._rows.num_rows, self._rows.num_slots)
                     engine.store.copy(operation.copies)
-                    for asked, logprobs in engine.feed(operation, self._rows.path):
-                        results = with_rows(results, asked, logprobs, len(prefixes))
+                    parts += engine.feed(operation, self._rows.path)
                 case Fill():
                     engine.fill(operation)
                 case Split():
@@ -115,10 +124,9 @@ class CachedSession:
                     engine.store.promote(operation)
                 case Drop():
                     engine.store.drop(operation)
-        assert results is not None, "every wanted prefix is asked for in some feed"
-        return results
+        return joined(parts, len(prefixes))
 
-    def _uncached(self, prefixes: Ints) -> NDArray[np.float32]:
+    def _uncached(self, prefixes: Ints) -> Any:
         """The same from whole prefixes, padded on the right, where causality hides the padding."""
         return recompute(self._model, [self._prefixes.sequence(int(prefix)) for prefix in prefixes])
 
@@ -157,7 +165,7 @@ def _compare(model: Any, caching: Caching, context_length: int) -> None:
     session = CachedSession(model, prefixes, "", context_length, caching)
     for wanted in ([stem], [left, right, other], [*chain, prefixes.extend(right, some(5, 1))], [chain[0], other]):
         found = session.next_logprobs(np.array(wanted, dtype=np.int64))
-        expected = recompute(model, [prefixes.sequence(prefix) for prefix in wanted])
+        expected = written_out(law_of(recompute(model, [prefixes.sequence(prefix) for prefix in wanted])))
         if not np.abs(np.exp(found) - np.exp(expected)).max() <= _tolerance(model):
             raise ValueError("cached and uncached probabilities differ")
 
@@ -182,22 +190,6 @@ def _engine(model: Any, way: Way) -> Any:
     if way == "packed":
         return Packed(model)
     return Padded(model)
-
-
-def with_rows(
-    results: NDArray[np.float32] | None, places: Ints, rows: NDArray[np.float32], count: int
-) -> NDArray[np.float32]:
-    """The `count` results, made with the first rows, with rows put in their ascending places.
-    Nothing is copied if these are all.
-
-    A row of a large vocabulary is half a megabyte, and copying it takes as long as drawing from it.
-    """
-    if results is None:
-        if len(places) == count:
-            return rows
-        results = np.empty((count, rows.shape[1]), dtype=np.float32)
-    results[places] = rows
-    return results
 
 
 def context_exceeded(name: str, context_length: int) -> Diagnostic:

@@ -6,13 +6,9 @@ from collections.abc import Callable, Iterator
 from functools import cache
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from smcdsl.models.cache_plan import Feed, Fill, Ints
 from smcdsl.models.packing import pieces
 from smcdsl.models.torch_attention import running
-from smcdsl.models.torch_logprobs import log_softmax
 from smcdsl.models.torch_passes import FillPass, RowsPass
 from smcdsl.models.torch_store import Store
 
@@ -32,15 +28,15 @@ class Packed:
         # A mask in four dimensions is passed through as it is; attention of our own looks at none.
         self._no_mask = model.get_input_embeddings().weight.new_zeros((1, 1, 1, 1))
 
-    def feed(self, feed: Feed, path: Callable[[int], list[int]]) -> Iterator[tuple[Ints, NDArray[np.float32]]]:
-        """Compute a feed; which wanted prefixes' log-probabilities came out, and these."""
+    def feed(self, feed: Feed, path: Callable[[int], list[int]]) -> Iterator[tuple[Ints, Any]]:
+        """Compute a feed; which wanted prefixes' logits came out, and these."""
         import torch
 
         for piece in pieces(feed, TOKENS_AT_ONCE):
             rows_pass = RowsPass(self.store, piece, path, self._device)
             logits = self._run(rows_pass, torch.from_numpy(piece.places))
             if len(piece.asked):
-                yield piece.asked, log_softmax(logits)[0]
+                yield piece.asked, logits[0]
 
     def fill(self, fill: Fill) -> None:
         """Compute a segment, in pieces if it is long."""

@@ -10,11 +10,9 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from smcdsl.models.cache_plan import Feed, Ints
 from smcdsl.models.packing import of_similar_length, pieces
-from smcdsl.models.torch_logprobs import log_softmax
 from smcdsl.models.torch_packed import TOKENS_AT_ONCE
 from smcdsl.models.torch_store import Store
 
@@ -26,13 +24,13 @@ class Padded:
         self._model = model
         self.store = Store(model.config)
 
-    def feed(self, feed: Feed, path: Callable[[int], list[int]]) -> Iterator[tuple[Ints, NDArray[np.float32]]]:
-        """Compute a feed; which wanted prefixes' log-probabilities came out, and these."""
+    def feed(self, feed: Feed, path: Callable[[int], list[int]]) -> Iterator[tuple[Ints, Any]]:
+        """Compute a feed; which wanted prefixes' logits came out, and these."""
         for piece in pieces(feed, TOKENS_AT_ONCE):
             for places in of_similar_length(piece.counts):
                 yield from self._block(piece, places)
 
-    def _block(self, feed: Feed, places: Ints) -> Iterator[tuple[Ints, NDArray[np.float32]]]:
+    def _block(self, feed: Feed, places: Ints) -> Iterator[tuple[Ints, Any]]:
         import torch
         from transformers import Cache
 
@@ -69,7 +67,7 @@ class Padded:
             logits = output.logits[
                 torch.from_numpy(lines).to(device), torch.from_numpy(columns - width + kept).to(device)
             ]
-            yield feed.asked[own], log_softmax(logits)
+            yield feed.asked[own], logits
 
 
 class _View:

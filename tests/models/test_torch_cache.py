@@ -15,7 +15,8 @@ pytest.importorskip("transformers")
 
 from smcdsl.models import torch_attention, torch_cache, torch_packed  # noqa: E402
 from smcdsl.models.torch_cache import CachedSession, Caching, caching  # noqa: E402
-from smcdsl.models.torch_logprobs import recompute  # noqa: E402
+from smcdsl.models.torch_logits import law_of, written_out  # noqa: E402
+from smcdsl.models.torch_whole import recompute  # noqa: E402
 
 V = 30
 
@@ -47,7 +48,7 @@ def session(prefixes: Prefixes, way: str = "packed", dtype: str = "float32") -> 
 def gap(run: CachedSession, prefixes: Prefixes, wanted: list[int], dtype: str = "float32") -> float:
     """The greatest difference from unbatched recomputation."""
     found = run.next_logprobs(np.array(wanted, dtype=np.int64))
-    alone = recompute(tiny(dtype), [prefixes.sequence(prefix) for prefix in wanted], at_once=1)
+    alone = written_out(law_of(recompute(tiny(dtype), [prefixes.sequence(prefix) for prefix in wanted], at_once=1)))
     return float(np.abs(found - alone).max())
 
 

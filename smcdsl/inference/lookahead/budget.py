@@ -1,7 +1,7 @@
 """A lookahead for limits on tokens: what can hardly end within the limit any more is hardly proposed.
 
 Masks leave out what certainly cannot end in time, as far as that is known; for large grammars it is not known until
-it is too late, and a particle that has three brackets open and two tokens left dies. `TokenAutomaton.tokens_to_end`
+it is too late, and a particle that has three brackets open and two tokens left dies. `TokenAutomaton.tokens_missing`
 guesses what an end takes. Where it is more than what is left, psi is small, so that tokens which close what is open
 are proposed while there is room; the weight makes up for it as for any psi, and a wrong guess costs variance and no
 more. Far from the limit psi is 1 and costs nothing.
@@ -14,9 +14,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from smcdsl.automaton.applying import Allowed
+from smcdsl.automaton.applying import at_least
 from smcdsl.automaton.automaton import TokenAutomaton
 from smcdsl.inference.proposals import Lookahead, Remembering
+from smcdsl.log_rows import Allowed
 
 MOST_LEFT = 48
 """With more tokens left than this nothing is asked."""
@@ -26,6 +27,8 @@ SHARE = 0.005
 """Of the plain law near the limit: it is drawn from again and again there, and to leave the way out once is death."""
 PASSED_OVER = 0.005
 """The share of draws whose psi is not known: rare tokens are many, and each costs as much to ask about as another."""
+LIKELY = (1e-3, 1e-4, 1e-5, 1e-6)
+"""As many tokens are asked about as have so large a share of the likeliest one's probability, in turn; at last all."""
 _LOG_PSI = np.array([0.0, -30.0, -35.0, -40.0, -45.0, -50.0])
 """By how many tokens are missing: with one, it outweighs a model that is sure to go on."""
 
@@ -47,13 +50,9 @@ class BudgetTwist:
 
     def log_values(self, states: NDArray[np.int64]) -> NDArray[np.float64]:
         """(n,) log psi."""
-        values = np.zeros(len(states)) if self._inner is None else self._inner.log_values(states)
-        left = self._automaton.tokens_left(states)
-        near = np.flatnonzero(left <= MOST_LEFT)
-        if len(near):
-            missing = self._automaton.tokens_to_end(states[near]) - left[near]
-            values[near] += _LOG_PSI[np.clip(missing, 0, len(_LOG_PSI) - 1)]
-        return values
+        missing = self._automaton.tokens_missing(states, MOST_LEFT)
+        values = _LOG_PSI[np.clip(missing, 0, len(_LOG_PSI) - 1)]
+        return values if self._inner is None else self._inner.log_values(states) + values
 
     def log_successors(self, states: NDArray[np.int64], allowed: Allowed) -> NDArray[np.float64]:
         """(K,) log psi after each of the tokens that (D,) states allow."""
@@ -69,41 +68,49 @@ class BudgetTwist:
         left = self._automaton.tokens_left(states[near]) - 1
         for row, then in zip(near.tolist(), left.tolist()):
             part = slice(int(allowed.starts[row]), int(allowed.starts[row + 1]))
-            values[part] += self._log_psi(int(states[row]), allowed.tokens[part], allowed.values[part], then)
+            self._add_log_psi(values[part], int(states[row]), allowed.tokens[part], allowed.values[part], then)
         return values
 
-    def _log_psi(
-        self, state: int, tokens: NDArray[np.int32], log_probabilities: NDArray[np.floating[Any]], left: int
-    ) -> NDArray[np.float64]:
-        """(K,) log psi after each of the tokens that a state allows; 0 after those that are not asked about."""
-        values = np.zeros(len(tokens))
+    def _add_log_psi(
+        self,
+        values: NDArray[np.float64],
+        state: int,
+        tokens: NDArray[np.int32],
+        log_probabilities: NDArray[np.floating[Any]],
+        left: int,
+    ) -> None:
+        """Add log psi after each of the K tokens that a state allows; nothing after those that are not asked about."""
         peak = log_probabilities.max(initial=-np.inf)
         if peak == -np.inf:
-            return values
+            return
         shares = np.exp(log_probabilities - peak)
         total = float(shares.sum())
-        for least in (1e-3, 1e-4, 1e-5, 1e-6, 0.0):
-            chosen = np.flatnonzero(shares >= least)
-            masses = shares[chosen]
-            passed = total - float(masses.sum()) if least else 0.0
-            if passed > PASSED_OVER * total:
+        # A row may have a hundred thousand tokens, of which few are likely.
+        likely = at_least(shares, LIKELY[-1])
+        masses = shares[likely]
+        for least in LIKELY:
+            some = masses >= least
+            asked = float(masses[some].sum())
+            if total - asked > PASSED_OVER * total:
                 continue
-            missing = np.maximum(self._automaton.tokens_to_end_after(state, tokens[chosen]) - left, 0)
+            chosen = likely[some]
+            missing = self._missing_after(state, tokens[chosen], left)
+            in_time = float(masses[some][missing == 0].sum())
             # Where likely tokens lead too far, it is from the others that is drawn.
-            if passed <= PASSED_OVER * (passed + float(masses[missing == 0].sum())) or not least:
-                values[chosen] = _LOG_PSI[np.minimum(missing, len(_LOG_PSI) - 1)]
-                break
-        return values
+            if total - asked <= PASSED_OVER * (total - asked + in_time):
+                values[chosen] += _LOG_PSI[np.minimum(missing, len(_LOG_PSI) - 1)]
+                return
+        values += _LOG_PSI[np.minimum(self._missing_after(state, tokens, left), len(_LOG_PSI) - 1)]
+
+    def _missing_after(self, state: int, tokens: NDArray[np.int32], left: int) -> NDArray[np.int64]:
+        """(K,) how many tokens too few are left after each of some."""
+        return np.maximum(self._automaton.tokens_to_end_after(state, tokens) - left, 0)
 
     def _near(self, states: NDArray[np.int64]) -> NDArray[np.bool_]:
         """(n,) whether the limit is near."""
         if states is self._last[0]:
             return self._last[1]
-        left = self._automaton.tokens_left(states)
-        near = left <= MOST_LEFT
-        some = np.flatnonzero(near)
-        if len(some):
-            near[some] = self._automaton.tokens_to_end(states[some]) + MARGIN > left[some]
+        near = self._automaton.tokens_missing(states, MOST_LEFT) > -MARGIN
         self._last = states, near
         return near
 

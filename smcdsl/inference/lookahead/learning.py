@@ -24,6 +24,7 @@ from smcdsl.inference.lookahead.twists import Twist
 from smcdsl.inference.particles import FINISHED
 from smcdsl.inference.population import Population
 from smcdsl.inference.proposals import Rows
+from smcdsl.log_rows import Laws
 from smcdsl.logspace import log_mean_exp, normalize
 
 EVEN_SHARE = 0.1
@@ -82,7 +83,7 @@ class Recorder:
     def note(
         self,
         population: Population,
-        log_rows: NDArray[np.floating[Any]],
+        log_rows: Laws,
         rows: Rows,
         own: NDArray[np.int64],
         slots: Any,

@@ -18,10 +18,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from smcdsl.automaton.applying import Allowed
 from smcdsl.automaton.contexts import ENDED, Context, Contexts, coarser, whole_stack
 from smcdsl.inference.lookahead.counts import ENDS, Counts
 from smcdsl.inference.lookahead.priors import Prior, prior_of
+from smcdsl.log_rows import Allowed
 
 STRENGTHS = (0.0, 0.25, 0.5, 0.75, 1.0)
 """Powers of psi that runs compare; 0 is no lookahead."""
