@@ -135,6 +135,7 @@ class _SiteParser:
         self._lexer = recognizer.plain_lexer
         self._tables = _PlainParser(recognizer.parser)
         self._certain: dict[tuple[int, int], tuple[Closing, ...]] = {}
+        self._ways: dict[tuple[int, int], tuple[frozenset[Closing], ...]] = {}
         self._closings: dict[tuple[int, int], tuple[Closing, ...]] = {}
         self._heights: dict[int, int] = {}
         self._read = Beginnings[tuple[_Run, int]]()
@@ -242,14 +243,22 @@ class _SiteParser:
         if candidates & passed_over:
             candidates = -1
         agreed: set[Site] | None = None
-        for terminal in bits(self._stacks.acceptable(run.node) & candidates & ~passed_over):
-            ahead = run.fork()
-            ahead.look_ahead(terminal)
-            sites = set(ahead.sites)
+        for closings in self._ways_to_close(candidates, run.node):
+            sites = {run.closed(closing) for closing in closings}
             agreed = sites if agreed is None else agreed & sites
             if not agreed:
                 return []
         return list(agreed or ())
+
+    def _ways_to_close(self, candidates: int, parser: int) -> tuple[frozenset[Closing], ...]:
+        """What the terminals that may come next close, each way once; one empty way if some terminal closes nothing."""
+        key = (candidates, parser)
+        known = self._ways.get(key)
+        if known is None:
+            enabled = self._stacks.acceptable(parser) & candidates & ~self._passed_over(parser)
+            ways = {frozenset(self._closed_by(parser, terminal)) for terminal in bits(enabled)}
+            known = self._ways[key] = (frozenset(),) if frozenset() in ways else tuple(ways)
+        return known
 
     def _passed_over(self, parser: int) -> int:
         """Bitmask of the terminals that change nothing here: ignored ones, and line breaks inside brackets."""
@@ -273,14 +282,8 @@ class _SiteParser:
         key = (candidates, parser)
         known = self._certain.get(key)
         if known is None:
-            agreed: frozenset[Closing] | None = None
-            enabled = self._stacks.acceptable(parser) & candidates & ~self._passed_over(parser)
-            for terminal in bits(enabled):
-                closed = frozenset(self._closed_by(parser, terminal))
-                agreed = closed if agreed is None else agreed & closed
-                if not agreed:
-                    break
-            known = self._certain[key] = tuple(agreed or ())
+            ways = self._ways_to_close(candidates, parser)
+            known = self._certain[key] = tuple(frozenset.intersection(*ways) if ways else ())
         return known
 
     def _closed_by(self, parser: int, terminal: int) -> tuple[Closing, ...]:
@@ -337,16 +340,10 @@ class _Run:
         """The LR state on top."""
         return self.stack[-1][0]
 
-    def fork(self) -> _Run:
-        """The same stack with no sites yet."""
-        other = _Run(self._tables, self._names, self._stacks, self.node)
-        other.stack = list(self.stack)
-        return other
-
     def copy(self) -> _Run:
         """The same stack and sites."""
-        other = self.fork()
-        other.sites = list(self.sites)
+        other = _Run(self._tables, self._names, self._stacks, self.node)
+        other.stack, other.sites = list(self.stack), list(self.sites)
         return other
 
     def shift(self, terminal: int, start: int, end: int) -> None:
@@ -363,6 +360,14 @@ class _Run:
         for one, _ in self._stacks.steps(self.node, terminal):
             self._reduce(one)
             self.stack.append((self._tables.shift(self.state, one), here, here))
+
+    def closed(self, closing: Closing) -> Site:
+        """The site that a reduction closes that leaves so much of the stack: it spans all above."""
+        boundary, height = closing
+        above = [(start, end) for _, start, end in self.stack[height + 1 :] if start < end]
+        here = self.stack[min(height, len(self.stack) - 1)][2]
+        start, end = (above[0][0], above[-1][1]) if above else (here, here)
+        return Site(self._names[boundary], start, end)
 
     def _reduce(self, terminal: int) -> None:
         """Do all reductions before a terminal."""
