@@ -35,19 +35,19 @@ def common_beginning(texts):
     return first[: next((n for n, (one, two) in enumerate(zip(first, last)) if one != two), len(first))]
 
 
-def endings(text, language, following):
+def endings(text, known, following):
     """All that may be written after `text`, byte by byte, until the hole is over."""
-    if following is None:
-        return [t[len(text) :] for t in language if t.startswith(text)]
-    known = Language.of(language)
     if end_of_hole(text, known, following) is not None:
         return [b""]
     after = [text + byte for byte in BYTES if is_open(text + byte, known, following)]
-    return [t[len(text) : len(text) + 1] + rest for t in after for rest in endings(t, language, following)]
+    return [t[len(text) : len(text) + 1] + rest for t in after for rest in endings(t, known, following)]
 
 
 def expected(text, language, following):
-    common = common_beginning(endings(text, language, following))
+    if following is None:
+        common = common_beginning([t[len(text) :] for t in language if t.startswith(text)])
+    else:
+        common = common_beginning(endings(text, Language.of(language), following))
     stops = [n for n in range(len(common)) if text + common[:n] in language]
     return common[: stops[0]] if stops else common
 

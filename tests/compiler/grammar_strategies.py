@@ -1,5 +1,7 @@
 """Strategies for small grammar expressions and scannerless grammars over a small alphabet."""
 
+from functools import cache
+
 from hypothesis import strategies as st
 
 from smcdsl.program.grammar import (
@@ -75,6 +77,21 @@ def references(names: tuple[str, ...]) -> st.SearchStrategy:
     return st.sampled_from(names).map(lambda name: Reference((name,)))
 
 
+# Made once for each set of names: hypothesis takes longer to look over a new strategy than to draw from a known one.
+@cache
+def bodies(used: tuple[str, ...]) -> st.SearchStrategy:
+    return st.recursive(
+        references(used) | leaves,
+        lambda inner: sequences(inner) | alternatives(inner) | repeats(inner),
+        max_leaves=5,
+    )
+
+
+@cache
+def restrictions_over(later: tuple[str, ...]) -> st.SearchStrategy:
+    return restrictions(sequences(references(later) | leaves))
+
+
 @st.composite
 def grammars(draw: st.DrawFn, with_restrictions: bool = False) -> Grammar:
     """Scannerless grammars of up to three rules; a restriction uses only rules after its own."""
@@ -82,16 +99,9 @@ def grammars(draw: st.DrawFn, with_restrictions: bool = False) -> Grammar:
     rules = {}
     for index, name in enumerate(names):
         later = names[index + 1 :]
-        used = names[index:] if with_restrictions else names
-        body = st.recursive(
-            references(used) | leaves,
-            lambda inner: sequences(inner) | alternatives(inner) | repeats(inner),
-            max_leaves=5,
-        )
-        parts = [draw(body)]
+        parts = [draw(bodies(names[index:] if with_restrictions else names))]
         if later and with_restrictions:
-            inner = sequences(references(later) | leaves)
-            parts.append(draw(restrictions(inner)))
+            parts.append(draw(restrictions_over(later)))
         rules[name] = Alternatives((parts[0], Concatenation(tuple(parts)), draw(leaves)))
     return Grammar("g", "start", rules, boundaries=names)
 

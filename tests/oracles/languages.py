@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from functools import cache, lru_cache
 from itertools import product
 
 from smcdsl.compiler.dfa import from_automaton
@@ -57,10 +58,9 @@ def texts_of(expression: GrammarExpression, known: Mapping[str, set[str]], alpha
         case LiteralText(text, False):
             return {text} if len(text) <= longest else set()
         case LiteralText(text):
-            return {t for t in every_text(alphabet, longest) if re.fullmatch(re.escape(text), t, re.IGNORECASE)}
+            return set(matching(re.escape(text), alphabet, longest, re.IGNORECASE))
         case Pattern(regex, flags):
-            compiled = re.compile(f"(?{flags}){regex}" if flags else regex)
-            return {t for t in every_text(alphabet, longest) if compiled.fullmatch(t)}
+            return set(matching(f"(?{flags}){regex}" if flags else regex, alphabet, longest))
         case Concatenation(items):
             texts = {""}
             for item in items:
@@ -79,25 +79,29 @@ def texts_of(expression: GrammarExpression, known: Mapping[str, set[str]], alpha
         case Reference():
             return known[expression.name]
         case SubstringOf(text):
-            return {t for t in every_text(alphabet, longest) if t and t in text}
+            parts = {text[i:j] for i in range(len(text)) for j in range(i + 1, min(len(text), i + longest) + 1)}
+            return {part for part in parts if set(part) <= set(alphabet)}
         case Automaton():
             dfa = from_automaton(expression)
             return {t for t in every_text(alphabet, longest) if dfa.accepts(t.encode())}
     raise AssertionError(expression)
 
 
-_ALL: dict[tuple[str, int], list[str]] = {}
-
-
+@cache
 def every_text(alphabet: str, longest: int) -> list[str]:
-    key = (alphabet, longest)
-    if key not in _ALL:
-        _ALL[key] = ["".join(t) for n in range(longest + 1) for t in product(alphabet, repeat=n)]
-    return _ALL[key]
+    return ["".join(t) for n in range(longest + 1) for t in product(alphabet, repeat=n)]
+
+
+# Every round of the fixed point asks again, and so does every other grammar with the same leaf.
+@lru_cache(maxsize=1000)
+def matching(regex: str, alphabet: str, longest: int, flags: int = 0) -> frozenset[str]:
+    compiled = re.compile(regex, flags)
+    return frozenset(t for t in every_text(alphabet, longest) if compiled.fullmatch(t))
 
 
 def joined(left: set[str], right: set[str], longest: int) -> set[str]:
-    return {a + b for a in left for b in right if len(a) + len(b) <= longest}
+    fitting = [[b for b in right if len(b) <= room] for room in range(longest + 1)]
+    return {a + b for a in left if len(a) <= longest for b in fitting[longest - len(a)]}
 
 
 def repeated(item: set[str], least: int, most: int | None, longest: int) -> set[str]:

@@ -6,6 +6,7 @@ import sys
 import tracemalloc
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import repeat
 from types import FrameType
 
 MOST_CALLS = 4_000_000
@@ -20,12 +21,11 @@ class TooMuchWork(BaseException):
 @contextmanager
 def limited_work(most_calls: int = MOST_CALLS, most_bytes: int = MOST_BYTES) -> Iterator[None]:
     """Stop what runs inside after so many calls; fail if it held more memory than that."""
-    left = most_calls
+    # A number would be an object made in every call, and tracemalloc looks at each.
+    left = repeat(True, most_calls)
 
     def count(frame: FrameType, event: str, argument: object) -> None:
-        nonlocal left
-        left -= event.endswith("call")
-        if left < 0:
+        if (event == "call" or event == "c_call") and not next(left, False):
             sys.setprofile(None)
             raise TooMuchWork(f"more than {most_calls:,} calls")
 
