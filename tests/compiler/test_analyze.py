@@ -66,7 +66,7 @@ def restricted_grammars() -> st.SearchStrategy[Grammar]:
     )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(restricted_grammars(), st.text(ALPHABET, min_size=1, max_size=2))
 def test_answers_agree_with_enumeration(grammar, part):
     analysis = GrammarAnalysis()

@@ -7,10 +7,13 @@ match, the earliest in `order` among equals.
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Iterator
+from functools import cache
 from typing import Any
 
+import lark
 from lark import Lark, Token
 from lark.exceptions import LarkError
 from lark.lexer import Lexer
@@ -38,10 +41,8 @@ class LarkReading:
         lines = [f"{names[rule]}: {_rule(expression, names)}" for rule, expression in grammar.rules.items()]
         lines.append(declared)
         terminals = sorted(grammar.terminals.values(), key=lambda t: (-t.priority, not t.is_keyword, t.order))
-        patterns = [(names[t.name], re.compile(_regex(t.definition)), t.name in grammar.ignored) for t in terminals]
-        self.lark = Lark(
-            "\n".join(lines), parser="lalr", lexer=_lexer(patterns), keep_all_tokens=True, start=names[grammar.start]
-        )
+        patterns = tuple((names[t.name], _regex(t.definition), t.name in grammar.ignored) for t in terminals)
+        self.lark, self.conflicts = _parser("\n".join(lines), names[grammar.start], patterns)
 
     def accepts(self, text: str) -> bool:
         """Whether `text` is in the language."""
@@ -68,7 +69,36 @@ class LarkReading:
         return [(rule, spelled) for _, _, rule, spelled in sorted(found)]
 
 
-def _lexer(patterns: list[tuple[str, re.Pattern[str], bool]]) -> type[Lexer]:
+Patterns = tuple[tuple[str, str, bool], ...]
+
+
+# Tables of a grammar of SQL take a second, and several files of tests read the same.
+@cache
+def _parser(rules: str, start: str, patterns: Patterns) -> tuple[Lark, list[str]]:
+    """A parser, and what lark said of conflicts, which it settles by itself."""
+    told, before = _Told(), lark.logger.level
+    lark.logger.addHandler(told)
+    lark.logger.setLevel(logging.DEBUG)
+    try:
+        made = Lark(rules, parser="lalr", lexer=_lexer(patterns), keep_all_tokens=True, start=start)
+    finally:
+        lark.logger.removeHandler(told)
+        lark.logger.setLevel(before)
+    return made, [message for message in told.messages if "conflict" in message.lower()]
+
+
+class _Told(logging.Handler):
+    def __init__(self) -> None:
+        super().__init__()
+        self.messages: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.messages.append(record.getMessage())
+
+
+def _lexer(spelled: Patterns) -> type[Lexer]:
+    patterns = [(name, re.compile(regex), skip) for name, regex, skip in spelled]
+
     class Longest(Lexer):
         def __init__(self, lexer_conf: Any) -> None:
             pass

@@ -124,6 +124,8 @@ def mistake_in_instance(validator: jsonschema.protocols.Validator, text: str) ->
     return None
 
 
+BOUND = 1
+"""Databases that few walks are bound to: for each there is a parser of lark's to make."""
 LANGUAGES = {
     "sql": sql_free,
     "sql bound": sql_bound,
@@ -159,7 +161,7 @@ def unexplained(language: str, found: Outcome) -> list[str]:
 @needs_spider
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_random_walks_end_in_accepted_texts(language):
-    found = outcome(language, "gpt2", 60, 3, seed=1)
+    found = outcome(language, "gpt2", 60, BOUND if language == "sql bound" else 3, seed=1)
     assert unexplained(language, found) == []
 
 
