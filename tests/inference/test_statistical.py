@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
+from typing import Any
 
 import numpy as np
 import pytest
@@ -30,10 +32,18 @@ SETTINGS = (
 NAMES = ("one_hole", "two_holes_with_a_branch", "previews", "occurrences", "observed")
 RARE = ("observed", "lm")
 """Drawn from the unmasked law this program hardly ever has a survivor: no feasible number of runs says anything."""
-COMBINATIONS = [(name, made) for name in NAMES for made in SETTINGS if (name, made.get("proposal")) != RARE]
 
 
-@pytest.mark.parametrize(("name", "settings"), COMBINATIONS)
+def combinations() -> list[Any]:
+    made = []
+    for name, settings in itertools.product(NAMES, SETTINGS):
+        if (name, settings.get("proposal")) != RARE:
+            slow = "proposal" in settings and name in ("two_holes_with_a_branch", "occurrences")
+            made.append(pytest.param(name, settings, marks=[pytest.mark.long] if slow else []))
+    return made
+
+
+@pytest.mark.parametrize(("name", "settings"), combinations())
 def test_runs_average_to_the_enumerated_masses(name: str, settings: dict) -> None:
     """The gate: false alarms at most 1e-6 each."""
     case = CASES[name]()

@@ -4,6 +4,7 @@ import base64
 import gzip
 import json
 import os
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -19,9 +20,20 @@ FOLDERS = {"gpt2": 50256, "llama3": 128009, "llama2_spm": 2, "starcoder": 0}
 needs_data = pytest.mark.skipif(not (DATA / "tokenizers").is_dir(), reason="no tokenizers: set SMCDSL_DATA")
 
 
+@cache
+def tokenizer_of(folder: str) -> Tokenizer:
+    return Tokenizer.from_file(str(DATA / "tokenizers" / folder / "tokenizer.json"))
+
+
+@cache
 def load(folder: str, extra: int = 0) -> tuple[Tokenizer, Vocabulary]:
-    tokenizer = Tokenizer.from_file(str(DATA / "tokenizers" / folder / "tokenizer.json"))
+    tokenizer = tokenizer_of(folder)
     return tokenizer, read_vocabulary(tokenizer, tokenizer.get_vocab_size() + extra, [FOLDERS[folder]])
+
+
+@cache
+def encoder_of(folder: str) -> Encoder:
+    return Encoder(*load(folder), folder)
 
 
 @needs_data
@@ -37,7 +49,7 @@ def test_bytes_equal_the_ground_truth(folder):
 @pytest.mark.parametrize("folder", FOLDERS)
 def test_encoding_spells_the_text_and_follows_the_tokenizer(folder):
     tokenizer, vocabulary = load(folder)
-    encoder = Encoder(tokenizer, vocabulary, folder)
+    encoder = encoder_of(folder)
     assert round_trip_fault(encoder, vocabulary) is None
     vectors = json.loads((DATA / "tokenizers" / folder / "llama_cpp_vectors.json").read_text())
     texts = [vector["text"] if isinstance(vector, dict) else vector[0] for vector in vectors]
@@ -51,7 +63,7 @@ def test_encoding_spells_the_text_and_follows_the_tokenizer(folder):
 @needs_data
 def test_a_dummy_prefix_only_where_a_text_starts():
     tokenizer, vocabulary = load("llama2_spm")
-    encoder = Encoder(tokenizer, vocabulary, "m")
+    encoder = encoder_of("llama2_spm")
     assert vocabulary.spell(encoder.encode("hello")) == b"hello"
     assert encoder.encode("hello", starts_text=True) == tokenizer.encode("hello", add_special_tokens=False).ids
 
@@ -60,7 +72,7 @@ def test_a_dummy_prefix_only_where_a_text_starts():
 @pytest.mark.parametrize("folder", ["gpt2", "llama3", "llama2_spm"])
 def test_special_tokens_in_data_stay_text(folder):
     tokenizer, vocabulary = load(folder)
-    encoder = Encoder(tokenizer, vocabulary, folder)
+    encoder = encoder_of(folder)
     (_, name), *_ = vocabulary.special_names
     ids = encoder.encode(f"a{name}b")
     assert vocabulary.spell(ids) == f"a{name}b".encode()

@@ -262,11 +262,11 @@ def problems_of(grammar: str) -> list[Diagnostic]:
         'root ::= "' + "a" * 10_000 + '"',
         "root ::= r0\n" + "".join(f"r{i} ::= r{i + 1}\n" for i in range(1200)) + 'r1200 ::= "a"',
         "root ::= root root | root",
-        "root ::= r0\n" + "".join(f'r{i} ::= "x" r{i + 1} | "y"\n' for i in range(3000)) + 'r3000 ::= "a"',
-        "root ::= " + " | ".join(f'"{i}"' for i in range(20_000)),
+        "root ::= r0\n" + "".join(f'r{i} ::= "x" r{i + 1} | "y"\n' for i in range(1000)) + 'r1000 ::= "a"',
+        "root ::= " + " | ".join(f'"{i}"' for i in range(5000)),
     ],
 )
 def test_hostile_grammars_are_read_or_refused_with_little_work(grammar):
-    with limited_work(8_000_000):
+    with limited_work(2_000_000):
         problems = problems_of(grammar)
     assert all(problem.code.startswith("E04") for problem in problems)
