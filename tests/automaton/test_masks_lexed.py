@@ -113,7 +113,7 @@ def completion(automaton, state, vocabulary, most=3000):
 
 
 @pytest.mark.parametrize("policy", ["longest", "contextual"])
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=70, deadline=None)
 @given(data=st.data(), rules=rule_sets, ignored=st.sampled_from(IGNORED))
 def test_masks_are_what_lark_reads(data, policy, rules, ignored):
     priorities = data.draw(st.dictionaries(st.sampled_from([*TERMINALS]), st.sampled_from([".1", ".2"]), max_size=1))

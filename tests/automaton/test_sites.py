@@ -122,7 +122,7 @@ def test_certain_sites_are_sites_of_every_completion(data, policy, rules, ignore
 
 
 @pytest.mark.parametrize("source", ["sql", "lexemes", "contextual"])
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(data=st.data())
 def test_sites_do_not_depend_on_what_was_read_before(data, source):
     """Beginnings of related texts in any order, against a finder that has read none."""

@@ -63,9 +63,12 @@ def test_an_instance_is_as_hard_as_it_is_said_to_be(name: str) -> None:
 @pytest.mark.statistical
 @pytest.mark.parametrize(("number", "cell"), covering(), ids=lambda each: getattr(each, "name", ""))
 def test_runs_average_to_the_enumerated_masses(number: int, cell: Cell) -> None:
-    """A sample of the grid on fixed seeds; a right sampler fails once in a million times."""
+    """A sample of the grid on fixed seeds; a right sampler fails once in a million times.
+
+    Twice the runs that find the planted bugs; with the whole grid's, effects are found that are 0.7 times as large.
+    """
     slow = cell.method.startswith("selection") or cell.method == "previews tempered by particles"
-    verdict = judged(cell, number * SEEDS, RUNS // (4 if slow else 2))
+    verdict = judged(cell, number * SEEDS, RUNS // (8 if slow else 4))
     assert not verdict.failed, verdict
 
 

@@ -23,7 +23,7 @@ from smcdsl.inference.particles import FINISHED, RUNNING
 from smcdsl.inference.sampler import Sampler
 from smcdsl.logspace import effective_sample_size, log_mean_exp, normalize
 
-QUARTER = 240
+FEW = 240
 """Runs of most cells."""
 MORE = {"never_choose_the_last_particle": 1000}
 
@@ -181,11 +181,12 @@ def test_a_planted_bug_moves_the_mean_evidence(bug: str, scheme: str, monkeypatc
     cases = {name: CASES[name]() for name in ("one_hole", "previews", "guides", "occurrences")}
     expected = {name: case.enumerated()["Z"] for name, case in cases.items()}
     BUGS[bug](monkeypatch)
-    wrong = {}
+    means = {}
     for name, case in cases.items():
-        found = case.exact(method="smc", particles=2, resample=scheme, ess_threshold=1.0)["Z"]
-        wrong[name] = abs(found / expected[name] - 1)
-    assert max(wrong.values()) > 1e-3, wrong
+        means[name] = case.exact(method="smc", particles=2, resample=scheme, ess_threshold=1.0)["Z"] / expected[name]
+        if abs(means[name] - 1) > 1e-3:
+            return
+    pytest.fail(f"no case tells: {means}")
 
 
 USUAL = (
@@ -212,10 +213,10 @@ GATED: dict[str, tuple[Callable[[pytest.MonkeyPatch], None], tuple[Cell, ...]]] 
 @pytest.mark.statistical
 @pytest.mark.parametrize("name", GATED)
 def test_a_cell_of_the_grid_catches_a_planted_bug(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """By a rejection and not for lack of runs, most in a grid of a quarter of the runs of every commit's."""
+    """By a rejection and not for lack of runs, most in a grid of half the runs of every commit's."""
     bug, cells = GATED[name]
     bug(monkeypatch)
-    verdicts = (judged(cell, RUNS, MORE.get(name, QUARTER)) for cell in cells)
+    verdicts = (judged(cell, RUNS, MORE.get(name, FEW)) for cell in cells)
     assert any(verdict.failed and verdict.sums.conclusive for verdict in verdicts)
 
 

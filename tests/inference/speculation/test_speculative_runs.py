@@ -272,7 +272,7 @@ GATED = {
 @pytest.mark.statistical
 @pytest.mark.parametrize("bug", GATED)
 def test_a_cell_of_the_grid_catches_a_planted_bug(bug: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """By a rejection, with the runs of every commit's battery or fewer."""
+    """By a rejection; most with half the runs of every commit's battery."""
     plant, _ = BUGS[bug]
     usual, cell = GATED[bug]
     plant(monkeypatch)
