@@ -42,6 +42,7 @@ class Productions:
         self._rules = rules
         self.of: dict[str, list[Production]] = {}
         self._leaves: dict[GrammarExpression, Dfa] = {}
+        self._lengths: dict[GrammarExpression, tuple[int | None, int | None]] = {}
         for name in reachable(start, rules):
             self.of[name] = self._alternatives(rules[name])
         for productions in list(self.of.values()):
@@ -128,8 +129,10 @@ class Productions:
         return known
 
     def _leaf_lengths(self, leaf: GrammarExpression) -> tuple[int | None, int | None]:
-        dfa = self.leaf(leaf)
-        return (None, None) if is_empty(dfa) else char_lengths(dfa)
+        if leaf not in self._lengths:
+            dfa = self.leaf(leaf)
+            self._lengths[leaf] = (None, None) if is_empty(dfa) else char_lengths(dfa)
+        return self._lengths[leaf]
 
     def _longest(self) -> int | None:
         """The most code points of a text of `start`; None without bound.
