@@ -112,9 +112,10 @@ class PotentialCalls:
         keys: list[Hashable] = []
         for number, request in enumerate(requests):
             call = request.call
-            key = call.key if call.signature.facts.pure else (call.key, number)
+            facts = call.signature.facts
+            key = call.key if facts.pure else (call.key, number)
             keys.append(key)
-            made = key not in self._results and key not in wanted and not self._recall(call)
+            made = key not in self._results and key not in wanted and not (facts.cache and self._recall(call))
             if made:
                 wanted[key] = call
                 made = key not in self._begun
@@ -265,11 +266,16 @@ class PotentialCalls:
         """Keys of calls by batches; batches that go together, for every worker gets its share of a batch."""
         groups: dict[Hashable, list[Hashable]] = {}
         for key, call in wanted.items():
-            groups.setdefault(_batch_key(call, key), []).append(key)
+            if call.signature.batched < 0:
+                groups[key] = [key]
+            else:
+                groups.setdefault(_batch_key(call, key), []).append(key)
         batches = []
         for keys in groups.values():
             share = -(-len(keys) // (wanted[keys[0]].signature.facts.workers or 1))
-            batches += [keys[start : start + share] for start in range(0, len(keys), share)]
+            batches += (
+                [keys[start : start + share] for start in range(0, len(keys), share)] if len(keys) > 1 else [keys]
+            )
         return _pooled(batches, wanted)
 
     def _collect(self, fresh: _Round) -> None:
@@ -342,15 +348,14 @@ class PotentialCalls:
         calls = [fresh.wanted[key] for key in keys]
         signature = calls[0].signature
         fresh.failed = keys[0]
-        values = []
+        values = {}
         for fresh.failed, call, value in zip(keys, calls, values_of(calls, outcome.value), strict=True):
-            values.append(checked(call, value))
+            values[fresh.failed] = value = checked(call, value)
+            if value is UNKNOWN and signature.is_potential:
+                self._counts(signature).undetermined += 1
         fresh.failed = None
         self._succeeded[signature.name] += len(calls)
-        undetermined = sum([value is UNKNOWN for value in values])
-        if undetermined and signature.is_potential:
-            self._counts(signature).undetermined += undetermined
-        fresh.results.update(zip(keys, values, strict=True))
+        fresh.results.update(values)
         fresh.genuine.update(keys)
 
     def _fail(self, key: Hashable, outcome: Outcome, fresh: _Round, *, tries: int = 1, together: int = 1) -> None:
