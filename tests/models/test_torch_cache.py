@@ -7,6 +7,7 @@ import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
+from smcdsl.errors import ModelError
 from smcdsl.models import prefix_cache, segments
 from smcdsl.prefixes import ROOT, Prefixes
 
@@ -15,7 +16,7 @@ pytest.importorskip("transformers")
 
 from smcdsl.models import torch_attention, torch_cache, torch_packed  # noqa: E402
 from smcdsl.models.torch_cache import CachedSession, Caching, caching  # noqa: E402
-from smcdsl.models.torch_logits import law_of, written_out  # noqa: E402
+from smcdsl.models.torch_logits import DeviceLogits, law_of, totals_on_device, written_out  # noqa: E402
 from smcdsl.models.torch_whole import recompute  # noqa: E402
 
 V = 30
@@ -208,3 +209,28 @@ def test_a_model_goes_on_working_for_others():
     tokens = torch.tensor([[1, 2, 3, 4]])
     expected = plain.generate(tokens, max_new_tokens=8, do_sample=False, pad_token_id=0)
     assert torch.equal(tiny().generate(tokens, max_new_tokens=8, do_sample=False, pad_token_id=0), expected)
+
+
+@pytest.mark.parametrize("way", ["packed", "padded", "none"])
+def test_laws_stay_where_the_model_left_them(way, monkeypatch):
+    """As of a device, for which the processor stands in."""
+    prefixes = Prefixes()
+    stem = prefixes.extend(ROOT, [1, 2, 3])
+    wanted = np.array([prefixes.extend(stem, [token]) for token in (4, 5)])
+    expected = session(prefixes, way).next_logprobs(wanted)
+
+    def left_there(logits, guard):
+        return DeviceLogits(logits.float(), totals_on_device(logits.float()), guard)
+
+    monkeypatch.setattr(torch_cache, "law_of", left_there)
+    law = session(prefixes, way).next_law(wanted)
+    assert isinstance(law, DeviceLogits)
+    np.testing.assert_allclose(law[np.array([1, 0])], expected[[1, 0]], atol=1e-5)
+    np.testing.assert_allclose(session(prefixes, way).next_logprobs(wanted), expected, atol=1e-5)
+
+    def out_of_memory(*_):
+        raise torch.OutOfMemoryError("too much")
+
+    monkeypatch.setattr("smcdsl.models.torch_logits.edges_of", out_of_memory)
+    with pytest.raises(ModelError, match="failed while computing"):
+        law.drawn(np.zeros((1, 1), np.uint32), np.zeros(1, np.int64), np.zeros(1, np.int64), np.zeros(1), 1.0)
