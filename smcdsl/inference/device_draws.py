@@ -29,6 +29,7 @@ from smcdsl.inference.proposals import (
     by_chunks,
     local_targets,
     proposal_of,
+    propose,
     token_numbers,
 )
 from smcdsl.log_rows import DrawingRows, Laws
@@ -69,9 +70,13 @@ def draw_there(
         numbers = token_numbers(rule, len(here.states), own, draws, laws)
         tokens, totals = log_rows.drawn(words, here.logprobs, own.rows, numbers, rule.power)
         with np.errstate(divide="ignore"):
-            found = Drawn(tokens, np.log(totals)[own.rows], np.zeros(len(tokens)))
+            log_weights = np.log(totals)[own.rows]
+        # Sums that are made side by side need not ascend: once in a long time a token is drawn that is closed.
+        is_open = words[own.rows, tokens >> 5] >> (tokens & 31).astype(np.uint32) & np.uint32(1)
         seconds.sampling += perf_counter() - started
-        return found
+        if not is_open[log_weights > -np.inf].all():
+            return propose(rule, log_rows, automata, here, own, draws, seconds)
+        return Drawn(tokens, log_weights, np.zeros(len(tokens)))
 
     return by_chunks(drawn, rows, who, log_rows.shape[1], _CHUNK_ENTRIES)
 

@@ -107,3 +107,24 @@ def test_runs_are_the_same(name: str, tmp_path: Path, monkeypatch: pytest.Monkey
         assert [view.text for view in here.particles] == [view.text for view in there.particles]
         np.testing.assert_allclose(here.log_weights, there.log_weights, atol=2e-4)
     assert any(drawn) == (name not in NEVER_THERE)
+
+
+def test_a_closed_token_is_not_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As rounding of sums that are made side by side may give one."""
+    program = engine.compile('smc 1\ngenerate {\n user "A word."\n assistant "<[[q: /[a-z]{2,9}/]]>"\n}\n')
+    model = OnDevice(engine.model("tiny"))
+    expected = program.run(model=model, seed=1, particles=6).outcome.posterior
+    drawn, calls = DeviceLogits.drawn, []
+
+    def wrong(self: DeviceLogits, words: Any, *more: Any) -> Any:
+        tokens, totals = drawn(self, words, *more)
+        calls.append(len(tokens))
+        return np.full_like(
+            tokens, int(np.flatnonzero(np.unpackbits(~words[0].view(np.uint8), bitorder="little"))[0])
+        ), totals
+
+    monkeypatch.setattr(DeviceLogits, "drawn", wrong)
+    found = program.run(model=model, seed=1, particles=6).outcome.posterior
+    assert calls
+    assert [view.text for view in found.particles] == [view.text for view in expected.particles]
+    np.testing.assert_allclose(found.log_weights, expected.log_weights, atol=1e-4)
