@@ -37,7 +37,8 @@ from benchmarks.inference.random_models import VOCAB_SIZE, llama
 from smcdsl.inference.resampling import systematic
 from smcdsl.models.torch_cache import CachedSession, Caching, caching
 from smcdsl.models.torch_linear import lay_out
-from smcdsl.models.torch_logprobs import recompute
+from smcdsl.models.torch_logits import law_of, written_out
+from smcdsl.models.torch_whole import recompute
 from smcdsl.prefixes import ROOT, Prefixes
 
 PROMPT, OWN, STEPS, RESAMPLINGS, COMPARED = 448, 64, 8, 5, 2
@@ -143,7 +144,8 @@ def measure(model: Any, way: Caching | None, count: int) -> tuple[float, float, 
         steps.append(time.process_time() - began)
     if isinstance(loop, InPlace):
         chosen = range(0, count, count // COMPARED)
-        alone = recompute(model, [loop.prefixes.sequence(int(loop.live[place])) for place in chosen], at_once=1)
+        sequences = [loop.prefixes.sequence(int(loop.live[place])) for place in chosen]
+        alone = written_out(law_of(recompute(model, sequences, at_once=1)))
         worst = float(np.abs(found[list(chosen)] - alone).max())
     for _ in range(RESAMPLINGS):
         weights = np.exp(generator.normal(size=count))
