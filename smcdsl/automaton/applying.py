@@ -77,23 +77,6 @@ def gather_allowed(table, numbers, values, rows, starts, tokens, found):  # type
                 word &= word - one
 
 
-def at_least(values: NDArray[np.floating[Any]], least: float) -> NDArray[np.int64]:
-    """Where (K,) values are so large, ascending."""
-    places = np.empty(len(values), dtype=np.int64)
-    return places[: find_at_least(values, least, places)]
-
-
-@njit()
-def find_at_least(values, least, places):  # type: ignore[no-untyped-def]
-    """Write what `at_least` returns; how many there are."""
-    found = 0
-    for k in range(len(values)):
-        # Without a branch, which would be guessed wrong now and then.
-        places[found] = k
-        found += values[k] >= least
-    return found
-
-
 @njit()
 def cumulate(values, starts, edges):  # type: ignore[no-untyped-def]
     """Write sums of float64 from the start of each row on into `edges`."""

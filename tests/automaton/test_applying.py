@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from smcdsl.automaton.applying import at_least, close, cumulate, draw, gather, mix, shift
+from smcdsl.automaton.applying import close, cumulate, draw, gather, mix, shift
 
 WORDS = st.sampled_from([0, 2**64 - 1, 1, 1 << 63]) | st.integers(0, 2**64 - 1)
 OFFSETS = st.sampled_from([0.0, np.nextafter(1.0, 0.0)]) | st.floats(0.0, 1.0, exclude_max=True)
@@ -43,13 +43,6 @@ def test_what_is_gathered_is_what_the_bits_allow(data, bits, kind):
         own = slice(found.starts[i], found.starts[i + 1])
         assert (found.tokens[own] == np.flatnonzero(mask)).all()
         assert (found.values[own] == row[mask]).all()
-
-
-@settings(deadline=None)
-@given(st.lists(st.sampled_from([0.0, 0.25, 0.5, 1.0]), max_size=20), st.sampled_from([np.float32, np.float64]))
-def test_values_that_are_large_enough_are_found(values, kind):
-    values = np.array(values, dtype=kind)
-    assert at_least(values, 0.5).tolist() == np.flatnonzero(values >= 0.5).tolist()
 
 
 @settings(deadline=None)

@@ -35,8 +35,6 @@ def checked(call: PotentialCall, value: Any) -> Any:
 
     `UNKNOWN` is the result of a prefix form that returned None. Raises PotentialError (R0904).
     """
-    if type(value) is bool and call.signature.result.name == "bool":
-        return value
     if value is None and call.prefix and call.signature.is_potential:
         return UNKNOWN
     if hasattr(value, "item") and getattr(value, "shape", None) == () and not _is_tensor(value):

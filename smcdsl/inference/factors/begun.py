@@ -40,7 +40,7 @@ class BegunCalls:
         self._jobs: list[_Job] = []
 
     def __contains__(self, key: Hashable) -> bool:
-        return bool(self._jobs) and any(key in batch for job in self._jobs for batch in job.batches)
+        return any(key in batch for job in self._jobs for batch in job.batches)
 
     def begin(self, pool: Hashable, batches: Sequence[Batch], make: Callable[[Interest], list[Outcome]]) -> None:
         """Begin batches of one pool; `make` makes their calls, in a thread of its own, and is told what is wanted."""

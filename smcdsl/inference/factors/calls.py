@@ -112,10 +112,9 @@ class PotentialCalls:
         keys: list[Hashable] = []
         for number, request in enumerate(requests):
             call = request.call
-            facts = call.signature.facts
-            key = call.key if facts.pure else (call.key, number)
+            key = call.key if call.signature.facts.pure else (call.key, number)
             keys.append(key)
-            made = key not in self._results and key not in wanted and not (facts.cache and self._recall(call))
+            made = key not in self._results and key not in wanted and not self._recall(call)
             if made:
                 wanted[key] = call
                 made = key not in self._begun
@@ -266,16 +265,11 @@ class PotentialCalls:
         """Keys of calls by batches; batches that go together, for every worker gets its share of a batch."""
         groups: dict[Hashable, list[Hashable]] = {}
         for key, call in wanted.items():
-            if call.signature.batched < 0:
-                groups[key] = [key]
-            else:
-                groups.setdefault(_batch_key(call, key), []).append(key)
+            groups.setdefault(_batch_key(call, key), []).append(key)
         batches = []
         for keys in groups.values():
             share = -(-len(keys) // (wanted[keys[0]].signature.facts.workers or 1))
-            batches += (
-                [keys[start : start + share] for start in range(0, len(keys), share)] if len(keys) > 1 else [keys]
-            )
+            batches += [keys[start : start + share] for start in range(0, len(keys), share)]
         return _pooled(batches, wanted)
 
     def _collect(self, fresh: _Round) -> None:
@@ -348,14 +342,15 @@ class PotentialCalls:
         calls = [fresh.wanted[key] for key in keys]
         signature = calls[0].signature
         fresh.failed = keys[0]
-        values = {}
+        values = []
         for fresh.failed, call, value in zip(keys, calls, values_of(calls, outcome.value), strict=True):
-            values[fresh.failed] = value = checked(call, value)
-            if value is UNKNOWN and signature.is_potential:
-                self._counts(signature).undetermined += 1
+            values.append(checked(call, value))
         fresh.failed = None
         self._succeeded[signature.name] += len(calls)
-        fresh.results.update(values)
+        undetermined = sum([value is UNKNOWN for value in values])
+        if undetermined and signature.is_potential:
+            self._counts(signature).undetermined += undetermined
+        fresh.results.update(zip(keys, values, strict=True))
         fresh.genuine.update(keys)
 
     def _fail(self, key: Hashable, outcome: Outcome, fresh: _Round, *, tries: int = 1, together: int = 1) -> None:

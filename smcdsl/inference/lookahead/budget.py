@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from smcdsl.automaton.applying import at_least
 from smcdsl.automaton.automaton import TokenAutomaton
 from smcdsl.inference.proposals import Lookahead, Remembering
 from smcdsl.log_rows import Allowed
@@ -86,7 +85,7 @@ class BudgetTwist:
         shares = np.exp(log_probabilities - peak)
         total = float(shares.sum())
         # A row may have a hundred thousand tokens, of which few are likely.
-        likely = at_least(shares, LIKELY[-1])
+        likely = np.flatnonzero(shares >= LIKELY[-1])
         masses = shares[likely]
         for least in LIKELY:
             some = masses >= least
