@@ -21,6 +21,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from smcdsl.collector import collector_paused
 from smcdsl.engine.automata import Compiled, HoleAutomata
 from smcdsl.engine.inputs import PYTHON, from_values
 from smcdsl.engine.kinds import refuse_other_kinds
@@ -120,7 +121,8 @@ def examine(
     from smcdsl.language.load import examine as examine_text
 
     kept = KeptFacts(cache_dir()) if facts is None else None
-    examined, diagnostics = examine_text(source, path=path, facts=facts or kept, pedantic=pedantic)
+    with collector_paused():
+        examined, diagnostics = examine_text(source, path=path, facts=facts or kept, pedantic=pedantic)
     if kept is not None:
         kept.save()
     program = examined.program if examined is not None else None

@@ -15,7 +15,6 @@ from smcdsl.language.suggestions import closest, closest_path
 from smcdsl.language.symbols import Report, Value
 from smcdsl.language.type_syntax import read_type
 from smcdsl.library import standard
-from smcdsl.library.binding import walk
 from smcdsl.library.lark_files import NOTATIONS, LibraryGrammar, own_grammar
 from smcdsl.program import evaluation
 from smcdsl.program import expressions as tree
@@ -111,7 +110,7 @@ class Grammars:
     def _referred(self, expression: GrammarExpression) -> set[tuple[str, str]]:
         return {
             (part.declaration, part.rule or self.declarations[part.declaration].start)
-            for part in walk(expression)
+            for part in expression.parts
             if isinstance(part, DeclaredReference) and part.declaration in self.declarations
         }
 

@@ -11,7 +11,7 @@ from smcdsl.language import mistakes_judging as judging
 from smcdsl.language.grammars import Grammars
 from smcdsl.language.suggestions import closest
 from smcdsl.language.symbols import Report, Value
-from smcdsl.library.binding import RESERVED_BOUNDARIES, Outline, close, is_settled, outline_of, walk
+from smcdsl.library.binding import RESERVED_BOUNDARIES, Outline, close, is_settled, outline_of
 from smcdsl.program import statements as st
 from smcdsl.program.facts import GrammarFacts
 from smcdsl.program.grammar import Concatenation, Grammar, GrammarExpression, Limit, LiteralText, Restricted
@@ -104,8 +104,10 @@ class Holes:
         seen: set[str] = set()
         pending = [expression]
         while pending:
-            for part in walk(pending.pop()):
-                if part == Concatenation(()):  # what the resolver leaves in place of an unknown name
+            for part in pending.pop().parts:
+                if (
+                    isinstance(part, Concatenation) and not part.items
+                ):  # what the resolver leaves in place of an unknown name
                     return True
                 if not isinstance(part, DeclaredReference):
                     continue
@@ -174,7 +176,7 @@ class Holes:
         seen: set[tuple[str, str]] = set()
         pending = [grammar]
         while pending:
-            for part in walk(pending.pop()):
+            for part in pending.pop().parts:
                 if isinstance(part, LiteralText):
                     found.append(part)
                 elif isinstance(part, DeclaredReference):

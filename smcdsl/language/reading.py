@@ -16,8 +16,8 @@ from typing import Any
 from lark import Token, Tree, UnexpectedCharacters, UnexpectedToken
 
 from smcdsl.errors import Diagnostic, Source, Span
+from smcdsl.language.driving import interactive
 from smcdsl.language.layout import NEWLINE, Layout
-from smcdsl.language.tables import syntax
 
 END = "$END"
 ODD = "ODD"
@@ -25,6 +25,7 @@ ODD = "ODD"
 
 
 _BLOCK_OPENER = re.compile(r"[ \t]*(?:system|user|assistant|text|observe)[ \t]*r?")
+_BLANK = re.compile(r"[ \t]*")
 
 
 class Restart(Exception):
@@ -82,7 +83,7 @@ class Reader:
     def __post_init__(self) -> None:
         self.text = self.source.text[self.base : self.end]
         # lark's interactive parser is only partly annotated.
-        self.parser: Any = syntax().parse_interactive(self.text, start=self.start)
+        self.parser: Any = interactive(self.text, self.start)
         self.layout = Layout(self.text)
         self.statement = Statement(0, 1, 0)
         self.pending = sorted(self.closers)
@@ -226,8 +227,8 @@ class Reader:
     def indent(self, offset: int) -> int:
         """Indentation of the line that holds the offset, in characters."""
         start = self.line_start(offset)
-        line = self.text[start:]
-        return len(line) - len(line.lstrip(" \t"))
+        blank = _BLANK.match(self.text, start)
+        return blank.end() - start if blank else 0
 
     def is_first_on_line(self, token: Token) -> bool:
         """Whether only blanks stand before the token."""

@@ -38,7 +38,6 @@ from smcdsl.program.grammar import (
     Reference,
     Repeat,
     Restricted,
-    children,
 )
 from smcdsl.program.program import GrammarDeclaration, Program
 from smcdsl.program.references import DeclaredReference, LibraryReference, StandardReference
@@ -150,7 +149,7 @@ def is_settled(expression: GrammarExpression, declarations: Declarations) -> boo
     seen: set[str] = set()
 
     def runs_code(node: GrammarExpression) -> bool:
-        for part in walk(node):
+        for part in node.parts:
             if isinstance(part, LibraryReference) and part.specialize:
                 return True
             if isinstance(part, DeclaredReference) and part.declaration not in seen:
@@ -168,7 +167,7 @@ def expression_names(expression: GrammarExpression, declarations: Declarations) 
     seen: set[str] = set()
 
     def visit(node: GrammarExpression, bound: frozenset[str]) -> None:
-        for part in walk(node):
+        for part in node.parts:
             for value in _values(part):
                 names.update(free_names(value) - bound)
             if isinstance(part, DeclaredReference) and part.declaration not in seen:
@@ -180,11 +179,6 @@ def expression_names(expression: GrammarExpression, declarations: Declarations) 
 
     visit(expression, frozenset())
     return frozenset(names)
-
-
-def walk(expression: GrammarExpression) -> list[GrammarExpression]:
-    """The expression and everything inside it, outer first; references are not followed."""
-    return [expression, *(part for child in children(expression) for part in walk(child))]
 
 
 def _values(node: GrammarExpression) -> list[Expression]:
@@ -207,7 +201,7 @@ def is_recursive(expression: GrammarExpression, declarations: Declarations) -> b
     sound: set[tuple[str, str]] = set()
 
     def visit(node: GrammarExpression) -> bool:
-        for part in walk(node):
+        for part in node.parts:
             if isinstance(part, LibraryReference):
                 return True
             if not isinstance(part, DeclaredReference):
@@ -308,7 +302,7 @@ class _Closing:
         target = self._key(reference)
         pending = [body]
         while pending:
-            for part in walk(pending.pop()):
+            for part in pending.pop().parts:
                 if isinstance(part, DeclaredReference):
                     key = self._key(part)
                     if key == target:

@@ -21,6 +21,7 @@ import ast
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
+from functools import lru_cache
 from typing import Any, get_args
 
 from smcdsl.errors import Diagnostic, Label, Source, Span
@@ -71,11 +72,11 @@ def read_functions(file: LibraryFile, prefix: str) -> PythonFile:
     source = Source(file.name, file.text)
     found = PythonFile()
     try:
-        tree = ast.parse(file.text)
+        tree, defined = _parsed(file.text)
     except (SyntaxError, ValueError) as error:
         found.problems.append(_unreadable(source, error))
         return found
-    reader = _Reader(file, _Places(source), found.problems, _defined(tree))
+    reader = _Reader(file, _Places(source), found.problems, defined)
     for node in tree.body:
         if isinstance(node, ast.FunctionDef) and not node.name.startswith("_"):
             signature = reader.signature(node, f"{prefix}.{node.name}")
@@ -242,6 +243,13 @@ def _unreadable(source: Source, error: SyntaxError | ValueError) -> Diagnostic:
     span = Span(source, start, start + max(len(source.line(line)), 1))
     text = error.msg if isinstance(error, SyntaxError) else str(error)
     return Diagnostic("E0210", f"`{source.name}` is not valid Python", (Label(span, text, primary=True),))
+
+
+@lru_cache(maxsize=16)
+def _parsed(text: str) -> tuple[ast.Module, frozenset[str] | None]:
+    """The tree of a file, which nobody changes, and its names; an editor asks for the same one at every keystroke."""
+    tree = ast.parse(text)
+    return tree, _defined(tree)
 
 
 def _defined(tree: ast.Module) -> frozenset[str] | None:

@@ -28,6 +28,17 @@ class GrammarExpression:
 
     span: Span | None = field(default=None, repr=False, compare=False, kw_only=True)
 
+    @cached_property
+    def parts(self) -> tuple[GrammarExpression, ...]:
+        """Itself and everything inside it, outer first; references are not followed."""
+        found: list[GrammarExpression] = []
+        agenda: list[GrammarExpression] = [self]
+        while agenda:
+            part = agenda.pop()
+            found.append(part)
+            agenda.extend(reversed(children(part)))
+        return tuple(found)
+
 
 @dataclass(frozen=True)
 class LiteralText(GrammarExpression):

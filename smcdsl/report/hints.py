@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
-from smcdsl.library.binding import walk
 from smcdsl.program.evaluation import function_calls
 from smcdsl.program.expressions import Binary, BuiltinCall, Constant, Expression, Name, Unary
 from smcdsl.program.program import Program
@@ -87,7 +86,7 @@ def _has_schema(program: Program, rule: str) -> bool:
     for hole in program.holes.values():
         pending, seen = [hole.grammar], set()
         while pending:
-            for part in walk(pending.pop()):
+            for part in pending.pop().parts:
                 if isinstance(part, LibraryReference) and part.signature.name == rule:
                     if any(name == "schema" for name, _ in part.arguments):
                         return True
