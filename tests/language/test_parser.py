@@ -471,3 +471,26 @@ def test_a_program_as_it_is_typed_has_a_tree_and_each_mistake_once(name):
         assert tree is not None, text[:end]
         said = [(each.code, each.primary) for each in diagnostics]
         assert len(said) == len(set(said)), text[:end]
+
+
+LAST = 'smc 1\ngenerate {\n  user "x"\n  assistant "[[q: /x/]]"\n  score '
+
+
+@pytest.mark.parametrize(
+    "before",
+    [
+        "",
+        "smc 1\n",
+        "smc 1\ngrammar g = ",
+        "smc 1\ngrammar g = /x/ where chars ",
+        LAST,
+        LAST + "a",
+        LAST + "a *",
+        LAST + "f(q) at ",
+    ],
+)
+def test_a_text_may_end_in_any_word_or_mark(before: str) -> None:
+    marks = {terminal.pattern.value for terminal in tables.syntax().terminals if terminal.pattern.type == "str"}
+    for mark in sorted(marks | {"", '"', '"""', 'r"', 'r"""', "/", "**", "a", "1", "1.5", "2s", "#"}):
+        tree, found = parse(Source("x.smc", before + mark))
+        assert tree is not None or found, mark
