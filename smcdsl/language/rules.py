@@ -303,7 +303,12 @@ def _observe(failure: Failure) -> Repair | None:
 def _power(failure: Failure) -> Repair | None:
     reader, start = failure.reader, failure.start
     previous = reader.tokens[-1] if reader.tokens else None
-    if previous is None or previous.type != "STAR" or previous.end_pos != start or not reader.text.startswith("*", start):
+    if (
+        previous is None
+        or previous.type != "STAR"
+        or previous.end_pos != start
+        or not reader.text.startswith("*", start)
+    ):
         return None
     diagnostic = mistakes.power_stars(reader.span(start - 1, start + 1))
     return or_skip(failure, Repair(diagnostic, undo=1, insert=(("CARET", "^"),), leave_out=True, resume=start + 1))
