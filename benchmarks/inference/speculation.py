@@ -15,8 +15,9 @@ from __future__ import annotations
 import argparse
 import json
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,7 @@ from smcdsl.inference.settings import Settings
 from smcdsl.library.functions import resolve_function
 from smcdsl.prefixes import ROOT as PREFIX_ROOT
 from smcdsl.prefixes import Prefixes
+from smcdsl.protocols import next_law
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
@@ -90,8 +92,14 @@ class CountedSession:
         return getattr(self._session, name)
 
     def next_logprobs(self, prefixes: Any) -> Any:
+        return self._timed(self._session.next_logprobs, prefixes)
+
+    def next_law(self, prefixes: Any) -> Any:
+        return self._timed(partial(next_law, self._session), prefixes)
+
+    def _timed(self, ask: Callable[[Any], Any], prefixes: Any) -> Any:
         wall, cpu = time.perf_counter(), time.process_time()
-        rows = self._session.next_logprobs(prefixes)
+        rows = ask(prefixes)
         if self._is_first:
             self._is_first = False
             self._cost.prompt_wall_seconds += time.perf_counter() - wall

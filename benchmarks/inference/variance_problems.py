@@ -21,6 +21,7 @@ from smcdsl.inference.methods import RunRequest, Settings, run
 from smcdsl.inference.results.posterior import Posterior
 from smcdsl.plan import Plan
 from smcdsl.prefixes import Prefixes
+from smcdsl.protocols import next_law
 
 ROOT = Path(__file__).parents[2]
 GUIDE = "guide 1 + 0 * chars({hole}) at token"
@@ -49,9 +50,16 @@ class _CountingSession:
         return getattr(self._session, name)
 
     def next_logprobs(self, prefixes: NDArray[np.int64]) -> Any:
+        self._count(prefixes)
+        return self._session.next_logprobs(prefixes)
+
+    def next_law(self, prefixes: NDArray[np.int64]) -> Any:
+        self._count(prefixes)
+        return next_law(self._session, prefixes)
+
+    def _count(self, prefixes: NDArray[np.int64]) -> None:
         self._counts.passes += 1
         self._counts.rows += len(prefixes)
-        return self._session.next_logprobs(prefixes)
 
 
 @dataclass

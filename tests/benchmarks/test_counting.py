@@ -1,0 +1,35 @@
+"""Benchmarks that count a model's passes see those that leave logits where they are, too."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from benchmarks.inference.speculation import Counted
+from benchmarks.inference.variance_problems import Counting
+from smcdsl.prefixes import ROOT, Prefixes
+from smcdsl.protocols import next_law
+
+
+class Model:
+    """Its sessions answer both ways."""
+
+    def start(self, prefixes: Any) -> "Model":
+        return self
+
+    def next_logprobs(self, prefixes: Any) -> Any:
+        return np.zeros((len(prefixes), 2), dtype=np.float32)
+
+    def next_law(self, prefixes: Any) -> Any:
+        return np.ones((len(prefixes), 2), dtype=np.float32)
+
+
+@pytest.mark.parametrize("kind", [Counted, Counting])
+def test_every_pass_is_counted_once(kind: Any) -> None:
+    model = kind(Model())
+    session = model.start(Prefixes())
+    asked = np.array([ROOT, ROOT])
+    assert next_law(session, asked).all()
+    assert not session.next_logprobs(asked).any()
+    cost = model.cost if kind is Counted else model
+    assert (cost.passes, cost.rows) == (2, 4)
