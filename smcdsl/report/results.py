@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -271,7 +272,7 @@ def summary(outcome: Outcome) -> str:
         parts.append(f"resampled {posterior.resamplings}x")
     if posterior.sweeps:
         parts.append(f"refined {posterior.sweeps}x, moved {posterior.moves}x")
-    lost = ", ".join(f"{name.rpartition('.')[2]} {count}" for name, count in posterior.deaths.items() if count)
+    lost = ", ".join(f"{_brief(name)} {count}" for name, count in posterior.deaths.items() if count)
     if lost:
         parts.append(f"lost: {lost}")
     drafted = posterior.speculated
@@ -284,6 +285,11 @@ def summary(outcome: Outcome) -> str:
     if not posterior.complete:
         parts.append("incomplete")
     return "   ".join(parts)
+
+
+def _brief(name: str) -> str:
+    """What particles died of: a potential without its library, an expression as it is, on one line."""
+    return name.rpartition(".")[2] if re.fullmatch(r"[\w.]+", name) else " ".join(name.split())
 
 
 def _evidence(posterior: Posterior) -> str:

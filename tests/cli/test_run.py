@@ -443,3 +443,12 @@ def test_a_rejection_that_accepts_says_nothing(smcdsl, monkeypatch):
     Path("often.smc").write_text(RARE.replace("and", "or") % "!=")
     made = smcdsl("run", "often.smc", "-m", "toy:toy.json")
     assert (made.code, made.err) == (0, "")
+
+
+def test_an_expression_that_particles_died_of_is_shown_whole(smcdsl):
+    text = Path("letters.smc").read_text().replace("chars(x) >= least", "chars(x) * 1.5 > 2.5")
+    Path("letters.smc").write_text(text)
+    made = smcdsl("run", "letters.smc", "-m", "toy:toy.json", "-i", "tag=t", "--particles", "64", "--format", "text")
+    assert made.code == 0, made.err
+    (line,) = [line for line in made.out.splitlines() if "log Z" in line]
+    assert "lost: chars(x) * 1.5 > 2.5 " in line
