@@ -5,10 +5,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from benchmarks.inference.speculation import Counted
-from benchmarks.inference.variance_problems import Counting
 from smcdsl.prefixes import ROOT, Prefixes
 from smcdsl.protocols import next_law
+
+pytest.importorskip("benchmarks.inference", reason="benchmarks are not part of the wheel")
+from benchmarks.inference.speculation import Counted
+from benchmarks.inference.variance_problems import Counting
 
 
 class Model:
