@@ -1,7 +1,7 @@
 """lark's LALR automaton, driven with less ado: half of reading a program is spent here, at every keystroke.
 
 lark looks each reduction's rule up in a dictionary of callbacks, and passes the values of rules that only pass
-their one part on (`?sum: product`, two thirds of all) through three layers of calls. Here the tables say at once
+their one part on (`?sum: product`, half of all) through three layers of calls. Here the tables say at once
 how many values a reduction takes, what it makes and what of them, or that the value stays as it is.
 """
 

@@ -105,9 +105,7 @@ class Holes:
         pending = [expression]
         while pending:
             for part in pending.pop().parts:
-                if (
-                    isinstance(part, Concatenation) and not part.items
-                ):  # what the resolver leaves in place of an unknown name
+                if isinstance(part, Concatenation) and not part.items:  # stands for an unknown name
                     return True
                 if not isinstance(part, DeclaredReference):
                     continue

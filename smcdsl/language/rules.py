@@ -307,7 +307,7 @@ def _power(failure: Failure) -> Repair | None:
         previous is None
         or previous.type != "STAR"
         or previous.end_pos != start
-        or not reader.text.startswith("*", start)
+        or reader.text[start : start + 1] != "*"
     ):
         return None
     diagnostic = mistakes.power_stars(reader.span(start - 1, start + 1))
