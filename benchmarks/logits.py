@@ -1,9 +1,11 @@
-"""What a mask costs where it meets a model's output: gathered from, as the sampler does, or applied in place.
+"""What a mask costs where it meets a model's output: drawn from as it is, gathered from, or applied in place.
 
     python benchmarks/logits.py [DEVICE]
 
-Microseconds a row of 128,256 tokens, one thread, median. `gather` copies what the mask allows, exponentiates and
-sums it; `close` writes -inf over the rest of the row, in float32 and bfloat16; `close, all` then exponentiates and sums
+Microseconds a row of 128,256 tokens, one thread, median. `direct` takes logits, sums what the mask allows and draws a
+token of each row, as the sampler does where nothing but the mask has a say (`automaton.masked_laws`); `softmax` makes
+log-probabilities of logits, from which `gather` copies what the mask allows, exponentiates and sums it, as the sampler
+does elsewhere; `close` writes -inf over the rest of the row, in float32 and bfloat16; `close, all` then exponentiates and sums
 the whole row, which is what drawing from it takes. With a device other than the processor only `close` is timed, there.
 """
 
@@ -18,6 +20,7 @@ import torch
 from numpy.typing import NDArray
 
 from smcdsl.automaton.applying import cumulate, gather
+from smcdsl.models.host_logits import HostLogits
 from smcdsl.models.token_masks import apply_masks_
 
 TOKENS, ROWS, ROUNDS = 128_256, 32, 9
@@ -44,8 +47,14 @@ def cost(action: Callable[[], object], device: str = "cpu") -> float:
     return float(np.median(seconds[1:])) * 1e6 / ROWS
 
 
+def drawn(logits: NDArray[np.float32], table: NDArray[np.uint64]) -> None:
+    """A token of each row."""
+    rows = np.arange(ROWS)
+    HostLogits(logits).drawn(table, rows, rows, np.full(ROWS, 0.5), 1.0)
+
+
 def gathered(logprobs: NDArray[np.float32], table: NDArray[np.uint64]) -> None:
-    """The sampler's way."""
+    """What is allowed, and its sums."""
     rows = np.arange(ROWS)
     found = gather(table, rows, logprobs, rows)
     law = np.exp(found.values, out=found.values)
@@ -62,17 +71,20 @@ def main(device: str = "cpu") -> None:
     """Print a table."""
     torch.set_num_threads(1)
     plain = torch.log_softmax(torch.randn(ROWS, TOKENS, generator=torch.Generator().manual_seed(0)), dim=-1)
-    print(f"{'allowed':>8} {'gather':>8} {'close':>8} {'bfloat16':>9} {'close, all':>11}")
+    softmax = cost(lambda: torch.log_softmax(plain, dim=-1, out=torch.empty_like(plain)))
+    print(f"softmax {softmax:.1f}" if device == "cpu" else "")
+    print(f"{'allowed':>8} {'direct':>8} {'gather':>8} {'close':>8} {'bfloat16':>9} {'close, all':>11}")
     for allowed in (3, 50, 2_000, 30_000, 95_000, TOKENS):
         table = masks(allowed)
         words = torch.from_numpy(table.view(np.int32))
         there, half, packed = plain.to(device), plain.to(device, torch.bfloat16), words.to(device)
         close = [cost(lambda x=x, packed=packed: apply_masks_(x, packed), device) for x in (there, half)]
-        line = f"{allowed:>8,} {'':>8} {close[0]:8.1f} {close[1]:9.1f}"
+        line = f"{allowed:>8,} {'':>8} {'':>8} {close[0]:8.1f} {close[1]:9.1f}"
         if device == "cpu":
             took = cost(lambda table=table: gathered(plain.numpy(), table))
             whole = cost(lambda there=there, words=words: closed(there, words))
-            line = f"{allowed:>8,} {took:8.1f} {close[0]:8.1f} {close[1]:9.1f} {whole:11.1f}"
+            direct = cost(lambda table=table: drawn(plain.numpy(), table))
+            line = f"{allowed:>8,} {direct:8.1f} {took:8.1f} {close[0]:8.1f} {close[1]:9.1f} {whole:11.1f}"
         print(line, flush=True)
 
 

@@ -38,11 +38,11 @@ class LogRows(Protocol):
 
 
 class DrawingRows(LogRows, Protocol):
-    """Rows that are drawn from where they are."""
+    """Rows that are drawn from where they are, what masks allow not being gathered."""
 
     def drawn(
         self,
-        words: NDArray[np.uint32],
+        words: NDArray[np.uint64],
         rows: NDArray[np.int64],
         which: NDArray[np.int64],
         numbers: NDArray[np.float64],
@@ -51,14 +51,14 @@ class DrawingRows(LogRows, Protocol):
         """Draw from what masks allow, without fetching it.
 
         Args:
-            words: (D, W) masks, W = ceil(V / 32); no bit beyond V is set.
+            words: (D, ceil(V / 64)) masks; no bit beyond V is set.
             rows: (D,) the row that each mask goes with.
             which: (n,) the mask that each draw goes by.
             numbers: (n,) uniform on [0, 1).
             power: of the probabilities.
 
         Returns:
-            (n,) tokens, and (D,) the masked sums of p^power. A token means nothing where its sum is 0.
+            (n,) tokens, and (D,) logs of the masked sums of p^power. A token means nothing where that is -inf.
         """
         ...
 

@@ -37,7 +37,7 @@ from benchmarks.inference.random_models import VOCAB_SIZE, llama
 from smcdsl.inference.resampling import systematic
 from smcdsl.models.torch_cache import CachedSession, Caching, caching
 from smcdsl.models.torch_linear import lay_out
-from smcdsl.models.torch_logits import law_of, written_out
+from smcdsl.models.torch_logits import written_out
 from smcdsl.models.torch_whole import recompute
 from smcdsl.prefixes import ROOT, Prefixes
 
@@ -145,7 +145,7 @@ def measure(model: Any, way: Caching | None, count: int) -> tuple[float, float, 
     if isinstance(loop, InPlace):
         chosen = range(0, count, count // COMPARED)
         sequences = [loop.prefixes.sequence(int(loop.live[place])) for place in chosen]
-        alone = written_out(law_of(recompute(model, sequences, at_once=1)))
+        alone = written_out(recompute(model, sequences, at_once=1))
         worst = float(np.abs(found[list(chosen)] - alone).max())
     for _ in range(RESAMPLINGS):
         weights = np.exp(generator.normal(size=count))

@@ -23,6 +23,7 @@ def gather(
     numbers: NDArray[np.int64],
     values: NDArray[np.floating[Any]],
     rows: NDArray[np.int64],
+    less: NDArray[np.float64] | None = None,
 ) -> Allowed:
     """Gather what masks allow.
 
@@ -31,6 +32,7 @@ def gather(
         numbers: (D,) rows of `table`.
         values: (M, V).
         rows: (D,) the row of `values` that each mask goes with.
+        less: (M,) what is taken from the values of each row.
     """
     assert values.shape[1] > 64 * (table.shape[1] - 1), "masks are of the same vocabulary"
     starts = np.empty(len(numbers) + 1, dtype=np.int64)
@@ -38,6 +40,8 @@ def gather(
     tokens = np.empty(starts[-1], dtype=np.int32)
     found = np.empty(starts[-1], dtype=values.dtype)
     gather_allowed(table, numbers, np.ascontiguousarray(values), rows, starts, tokens, found)
+    if less is not None:
+        lower(found, starts, less[rows])
     return Allowed(starts, tokens, found)
 
 
@@ -75,6 +79,15 @@ def gather_allowed(table, numbers, values, rows, starts, tokens, found):  # type
                 own[at] = row[token]
                 at += one
                 word &= word - one
+
+
+@njit()
+def lower(values, starts, less):  # type: ignore[no-untyped-def]
+    """Take (D,) numbers from the values of rows."""
+    for i in range(len(starts) - 1):
+        own, number = values[starts[i] : starts[i + 1]], less[i]
+        for k in range(len(own)):
+            own[k] -= number
 
 
 @njit()

@@ -110,7 +110,9 @@ def njit(**options: Any) -> Callable[[Any], Any]:
 
 __all__ = [
     "STAMP",
+    "bits_of_float",
     "count_ones",
+    "float_of_bits",
     "i32",
     "i64",
     "njit",
@@ -190,3 +192,23 @@ def count_ones(typing_context, word):  # type: ignore[no-untyped-def]
         return builder.ctpop(arguments[0])
 
     return types.int64(types.uint64), generate
+
+
+@intrinsic
+def bits_of_float(typing_context, number):  # type: ignore[no-untyped-def]
+    """The bits of a float32 as int32."""
+
+    def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+        return builder.bitcast(arguments[0], ir.IntType(32))
+
+    return types.int32(types.float32), generate
+
+
+@intrinsic
+def float_of_bits(typing_context, bits):  # type: ignore[no-untyped-def]
+    """The float32 of the bits of an int32."""
+
+    def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+        return builder.bitcast(arguments[0], ir.FloatType())
+
+    return types.float32(types.int32), generate

@@ -35,6 +35,8 @@ from smcdsl.log_rows import Allowed, Laws
 
 SUREST = 0.6
 """What `temperature: auto` adds to 1 for a row with a single outcome."""
+_FAINT = -60.0
+"""Log-probabilities below which float32 has no room for sums of many that are smaller still."""
 _CHUNK_ENTRIES = 1 << 20
 """Rows times vocabulary that are worked on at a time, so that the processor's cache holds them."""
 
@@ -78,8 +80,8 @@ class Remembering(Protocol):
 class Occasional(Protocol):
     """A lookahead that is 1 at most places."""
 
-    def acts(self, states: NDArray[np.int64]) -> bool:
-        """Whether it is anything else after some token of some of these states."""
+    def acts(self, states: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """(n,) whether it is anything else after some token of a state."""
         ...
 
     def shares(self, states: NDArray[np.int64]) -> NDArray[np.float64]:
@@ -268,7 +270,7 @@ def _local(log_rows: Laws, automata: list[Automaton], rows: Rows, number: int, l
     """Rows of one automaton."""
     allowed = automata[number].pick(rows.states, log_rows, rows.logprobs)
     lookahead: Any = lookaheads(number)
-    if not acts(lookahead, rows.states):
+    if not acts(lookahead, rows.states).any():
         return Local(*allowed, None)
     if rows.histories is not None and _offers(type(lookahead), Remembering):  # type: ignore[arg-type]
         after = lookahead.log_remembered(rows.histories, rows.states, allowed)
@@ -281,11 +283,11 @@ def _local(log_rows: Laws, automata: list[Automaton], rows: Rows, number: int, l
     return Local(*allowed, (after, lookahead.log_values(rows.states)), shares)
 
 
-def acts(lookahead: Any, states: NDArray[np.int64]) -> bool:
-    """Whether a lookahead, if there is one, may have a say after these states."""
-    if lookahead is None:
-        return False
-    return not _offers(type(lookahead), Occasional) or bool(lookahead.acts(states))  # type: ignore[arg-type]
+def acts(lookahead: Any, states: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """(n,) whether a lookahead, if there is one, may have a say after a state."""
+    if lookahead is not None and _offers(type(lookahead), Occasional):  # type: ignore[arg-type]
+        return np.asarray(lookahead.acts(states))
+    return np.full(len(states), lookahead is not None)
 
 
 def in_order(parts: list[Local], places: list[NDArray[np.int64]]) -> Local:
@@ -420,9 +422,11 @@ def _place(local: Local, row: int, token: int) -> int:
 def proposal_of(local: Local, rule: TokenRule) -> Proposal:
     """What to draw from. Without a lookahead or a temperature it is the target itself.
 
-    float32 terms, float64 sums: log normalisers within 2e-6.
+    float32 terms, float64 sums: log normalisers within 2e-6. Rows that float32 might not hold are done in float64.
     """
     edges = np.empty(len(local.tokens))
+    if _is_faint(local):
+        local = local._replace(log_target=local.log_target.astype(np.float64))
     if local.log_twists is None and local.log_tilts is None and rule.temperature == 1.0:
         # In place: rows of a large vocabulary are long, and nothing needs the logs any more.
         law = np.exp(local.log_target, out=local.log_target)
@@ -443,6 +447,12 @@ def proposal_of(local: Local, rule: TokenRule) -> Proposal:
     law = np.empty(len(local.tokens))
     mix(wanted, plain, kept, local.starts, law, edges)
     return Proposal(local, law, edges, False)
+
+
+def _is_faint(local: Local) -> bool:
+    """Whether masks leave so little of some row that its mass might be nothing in float32."""
+    some = local.starts[:-1][np.diff(local.starts) > 0]
+    return bool(len(some)) and bool(np.maximum.reduceat(local.log_target, some).min() < _FAINT)
 
 
 def _temperatures(

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from smcdsl.automaton.distinct import distinct
 from smcdsl.inference.conditional import Retained
-from smcdsl.inference.device_draws import draw_there
+from smcdsl.inference.direct_draws import draw_there
 from smcdsl.inference.lookahead.learning import Recorder
 from smcdsl.inference.particles import (
     GRAMMAR,

@@ -2,8 +2,8 @@
 
 What a `TokenAutomaton` gives, 32 tokens a word, goes to the device as it is: 16 KB a row of 128,000 tokens. This is
 for loops that draw from whole rows, on a device above all. The sampler of this package draws there with it where the
-model is on a device (`torch_logits`); on the processor it draws from what `TokenAutomaton.pick` gathers, which costs
-less the less a mask allows (`benchmarks/logits.py`).
+model is on a device (`torch_logits`); on the processor it draws from logits as they are (`host_logits`), which costs
+less (`benchmarks/logits.py`).
 """
 
 from __future__ import annotations

@@ -16,17 +16,17 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from smcdsl.errors import Diagnostic, ModelError
+from smcdsl.log_rows import Laws
 from smcdsl.models.cache_plan import Drop, Feed, Fill, Ints, Promote, Split
 from smcdsl.models.prefix_cache import PrefixRows
 from smcdsl.models.torch_attention import give_back, take_over
-from smcdsl.models.torch_logits import DeviceLogits, joined, law_of, written_out
+from smcdsl.models.torch_logits import joined, law_of, written_out
 from smcdsl.models.torch_packed import Packed
 from smcdsl.models.torch_padded import Padded
 from smcdsl.models.torch_whole import recompute
@@ -64,25 +64,32 @@ class CachedSession:
 
     def next_logprobs(self, prefixes: NDArray[np.int64]) -> NDArray[np.floating[Any]]:
         """(U, V) log-probabilities after (U,) distinct prefixes; see `protocols.Session`."""
-        return written_out(self.next_law(prefixes))
+        return np.asarray(self._guarded(lambda: written_out(self._logits(prefixes))))
 
-    def next_law(self, prefixes: NDArray[np.int64]) -> NDArray[np.float32] | DeviceLogits:
+    def next_law(self, prefixes: NDArray[np.int64]) -> Laws:
         """The same where the model left it; see `protocols.next_law`."""
+        law: Laws = self._guarded(lambda: law_of(self._logits(prefixes), self._guarded))
+        return law
+
+    def _logits(self, prefixes: NDArray[np.int64]) -> Any:
+        """(U, V) logits."""
+        import torch
+
         lengths = self._prefixes.lengths[prefixes]
         longest = int(lengths.max(initial=0))
         if longest > self._context_length:
             raise ModelError(context_exceeded(self._name, self._context_length), self._name)
         if not len(prefixes):
-            return np.empty((0, 0), dtype=np.float32)
+            return torch.empty((0, 0))
         if longest <= self._caching.length:
-            return self._guarded(lambda: law_of(self._cached(prefixes), self._guarded))
+            return self._cached(prefixes)
         cached = lengths <= self._caching.length
         parts = [
-            (places, self._guarded(partial(compute, prefixes[places])))
+            (places, compute(prefixes[places]))
             for places, compute in ((np.flatnonzero(cached), self._cached), (np.flatnonzero(~cached), self._uncached))
             if len(places)
         ]
-        return self._guarded(lambda: law_of(joined(parts, len(prefixes)), self._guarded))
+        return joined(parts, len(prefixes))
 
     def retain(self, prefixes: NDArray[np.int64]) -> None:
         """Forget the rows that none of these prefixes extends."""
@@ -165,7 +172,7 @@ def _compare(model: Any, caching: Caching, context_length: int) -> None:
     session = CachedSession(model, prefixes, "", context_length, caching)
     for wanted in ([stem], [left, right, other], [*chain, prefixes.extend(right, some(5, 1))], [chain[0], other]):
         found = session.next_logprobs(np.array(wanted, dtype=np.int64))
-        expected = written_out(law_of(recompute(model, [prefixes.sequence(prefix) for prefix in wanted])))
+        expected = written_out(recompute(model, [prefixes.sequence(prefix) for prefix in wanted]))
         if not np.abs(np.exp(found) - np.exp(expected)).max() <= _tolerance(model):
             raise ValueError("cached and uncached probabilities differ")
 

@@ -1,6 +1,7 @@
-"""From logits to a model's law: log-probabilities on the processor; on a device, what they follow from.
+"""From logits to a model's law, which stays where the logits are.
 
-Of what is on a device only what a mask allows is fetched, or, where nothing else has a say, drawn tokens alone.
+Of what is on a device only what a mask allows is fetched, or, where nothing else has a say, drawn tokens alone; on the
+processor see `host_logits`.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from smcdsl.log_rows import Allowed
+from smcdsl.models.host_logits import HostLogits
 from smcdsl.models.token_masks import apply_masks_, unpacked
 
 if TYPE_CHECKING:
@@ -27,21 +29,26 @@ def unguarded(compute: Callable[[], Any]) -> Any:
     return compute()
 
 
-def law_of(logits: torch.Tensor, guard: Guard = unguarded) -> NDArray[np.float32] | DeviceLogits:
-    """The law of (M, V) logits of any floating type; those of float32 on the processor are written over."""
+def law_of(logits: torch.Tensor, guard: Guard = unguarded) -> HostLogits | DeviceLogits:
+    """The law of (M, V) logits of any floating type, where they are."""
     import torch
 
     with torch.inference_mode():
         logits = logits.float()
         if logits.device.type != "cpu":
             return DeviceLogits(logits, totals_on_device(logits), guard)
+        return HostLogits(np.asarray(logits.contiguous().numpy(), dtype=np.float32))
+
+
+def written_out(logits: torch.Tensor) -> NDArray[np.float32]:
+    """(M, V) log-probabilities, on the processor, of logits; those of float32 that are there are written over."""
+    import torch
+
+    with torch.inference_mode():
+        logits = logits.float()
         # In place: rows of a large vocabulary are in no cache, and half of the time goes to fetching other memory.
-        return np.asarray(torch.log_softmax(logits, dim=-1, out=logits).numpy(), dtype=np.float32)
-
-
-def written_out(law: NDArray[np.float32] | DeviceLogits) -> NDArray[np.floating[Any]]:
-    """(M, V) log-probabilities on the processor."""
-    return law if isinstance(law, np.ndarray) else law[slice(None)]
+        out = logits if logits.device.type == "cpu" else None
+        return np.asarray(torch.log_softmax(logits, dim=-1, out=out).cpu().numpy(), dtype=np.float32)
 
 
 def totals_on_device(logits: torch.Tensor) -> torch.Tensor:
@@ -108,7 +115,7 @@ class DeviceLogits:
 
     def drawn(
         self,
-        words: NDArray[np.uint32],
+        words: NDArray[np.uint64],
         rows: NDArray[np.int64],
         which: NDArray[np.int64],
         numbers: NDArray[np.float64],
@@ -119,7 +126,7 @@ class DeviceLogits:
         def fetched() -> tuple[NDArray[np.int64], NDArray[np.float64]]:
             edges = edges_of(self._logits, self._log_totals, self._words(words), self._there(rows), power)
             tokens, totals = drawn_by(edges, self._there(which), self._there(numbers).to(edges.dtype))
-            return tokens.cpu().numpy(), totals.cpu().numpy().astype(np.float64)
+            return tokens.cpu().numpy(), totals.log().cpu().numpy().astype(np.float64)
 
         found: tuple[NDArray[np.int64], NDArray[np.float64]] = self._guard(fetched)
         return found

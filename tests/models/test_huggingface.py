@@ -25,7 +25,7 @@ def worst_difference(
     model, session, prefixes: Prefixes, start: list[int], vocab_size: int, seed: int, steps: int
 ) -> float:
     """The largest error of a session against whole recomputation, over forks, deaths and ragged blocks."""
-    from smcdsl.models.torch_logits import law_of, written_out
+    from smcdsl.models.torch_logits import written_out
     from smcdsl.models.torch_whole import recompute
 
     rng = np.random.default_rng(seed)
@@ -33,7 +33,7 @@ def worst_difference(
     live, worst = [stem], 0.0
     for _ in range(steps):
         wanted = np.array(sorted(set(live)), dtype=np.int64)
-        expected = written_out(law_of(recompute(model, [prefixes.sequence(prefix) for prefix in wanted.tolist()])))
+        expected = written_out(recompute(model, [prefixes.sequence(prefix) for prefix in wanted.tolist()]))
         worst = max(worst, float(np.abs(session.next_logprobs(wanted) - expected).max()))
         if rng.random() < 0.4:
             live = rng.choice(wanted, 6).tolist()

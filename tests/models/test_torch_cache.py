@@ -16,7 +16,7 @@ pytest.importorskip("transformers")
 
 from smcdsl.models import torch_attention, torch_cache, torch_packed  # noqa: E402
 from smcdsl.models.torch_cache import CachedSession, Caching, caching  # noqa: E402
-from smcdsl.models.torch_logits import DeviceLogits, law_of, totals_on_device, written_out  # noqa: E402
+from smcdsl.models.torch_logits import DeviceLogits, totals_on_device, written_out  # noqa: E402
 from smcdsl.models.torch_whole import recompute  # noqa: E402
 
 V = 30
@@ -49,7 +49,7 @@ def session(prefixes: Prefixes, way: str = "packed", dtype: str = "float32") -> 
 def gap(run: CachedSession, prefixes: Prefixes, wanted: list[int], dtype: str = "float32") -> float:
     """The greatest difference from unbatched recomputation."""
     found = run.next_logprobs(np.array(wanted, dtype=np.int64))
-    alone = written_out(law_of(recompute(tiny(dtype), [prefixes.sequence(prefix) for prefix in wanted], at_once=1)))
+    alone = written_out(recompute(tiny(dtype), [prefixes.sequence(prefix) for prefix in wanted], at_once=1))
     return float(np.abs(found - alone).max())
 
 
@@ -233,4 +233,4 @@ def test_laws_stay_where_the_model_left_them(way, monkeypatch):
 
     monkeypatch.setattr("smcdsl.models.torch_logits.edges_of", out_of_memory)
     with pytest.raises(ModelError, match="failed while computing"):
-        law.drawn(np.zeros((1, 1), np.uint32), np.zeros(1, np.int64), np.zeros(1, np.int64), np.zeros(1), 1.0)
+        law.drawn(np.zeros((1, 1), np.uint64), np.zeros(1, np.int64), np.zeros(1, np.int64), np.zeros(1), 1.0)

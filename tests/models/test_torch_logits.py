@@ -13,7 +13,8 @@ torch = pytest.importorskip("torch")
 from smcdsl.automaton.applying import cumulate, draw, gather  # noqa: E402
 from smcdsl.inference.proposals import log_probabilities  # noqa: E402
 from smcdsl.models import token_masks, torch_logits  # noqa: E402
-from smcdsl.models.torch_logits import DeviceLogits, joined, law_of, totals_on_device  # noqa: E402
+from smcdsl.models.host_logits import HostLogits  # noqa: E402
+from smcdsl.models.torch_logits import DeviceLogits, joined, law_of, totals_on_device, written_out  # noqa: E402
 
 DEVICES = ["cpu", pytest.param("cuda", marks=pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU"))]
 NUMBERS = st.sampled_from([0.0, np.nextafter(1.0, 0.0)]) | st.floats(0.0, 1.0, exclude_max=True)
@@ -44,13 +45,24 @@ def table_of(generator: np.random.Generator, count: int, size: int) -> np.ndarra
     return np.packbits(bits, axis=1, bitorder="little").view(np.uint64)
 
 
-def test_laws_of_the_processor_are_arrays():
+def test_laws_stay_where_the_logits_are():
     logits = some_logits(3, 70)
     found = law_of(torch.from_numpy(logits.copy()))
-    assert isinstance(found, np.ndarray)
-    np.testing.assert_allclose(found, log_softmax(logits), atol=1e-5)
+    assert isinstance(found, HostLogits)
+    np.testing.assert_allclose(found[:], log_softmax(logits), atol=1e-5)
     halves = law_of(torch.from_numpy(logits).to(torch.bfloat16))
-    assert halves.dtype == np.float32
+    assert halves[:].dtype == np.float32
+    np.testing.assert_allclose(halves[1:], log_softmax(logits)[1:], atol=0.1)
+    assert law_of(torch.empty((0, 0))).shape == (0, 0)
+
+
+def test_laws_are_written_out_as_arrays():
+    logits = some_logits(3, 70)
+    for tensor, atol in ((torch.from_numpy(logits.copy()), 1e-5), (torch.from_numpy(logits).to(torch.bfloat16), 0.1)):
+        found = written_out(tensor)
+        assert isinstance(found, np.ndarray)
+        assert found.dtype == np.float32
+        np.testing.assert_allclose(found, log_softmax(logits), atol=atol)
 
 
 @pytest.mark.parametrize("device", DEVICES)
@@ -88,8 +100,8 @@ def test_draws_are_those_from_gathered_outcomes(device, wanted, power, seed):
     rows = generator.integers(0, 3, size=5)
     which = np.array([mask for mask, _ in wanted], dtype=np.int64)
     numbers = np.array([number for _, number in wanted])
-    words = table.view(np.uint32)[:, :3]
-    tokens, totals = on_device(logits, device).drawn(words, rows, which, numbers, power)
+    tokens, log_masses = on_device(logits, device).drawn(table, rows, which, numbers, power)
+    totals = np.exp(log_masses)
     allowed = on_device(logits).allowed(table, np.arange(5), rows)
     law, edges = np.exp(np.float32(power) * allowed.values), np.empty(len(allowed.tokens))
     cumulate(law, allowed.starts, edges)
@@ -129,7 +141,7 @@ def test_all_that_is_computed_later_is_guarded():
         lambda: law[0],
         lambda: law.allowed(table, numbers, numbers),
         lambda: law.tempered(0.5),
-        lambda: law.drawn(table.view(np.uint32)[:, :3], numbers, none, np.zeros(0), 1.0),
+        lambda: law.drawn(table, numbers, none, np.zeros(0), 1.0),
     ):
         with pytest.raises(Broken):
             use()

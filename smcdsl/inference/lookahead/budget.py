@@ -39,9 +39,9 @@ class BudgetTwist:
         self._automaton, self._inner = automaton, inner
         self._last: tuple[NDArray[np.int64], NDArray[np.bool_]] = (np.zeros(0, dtype=np.int64), np.zeros(0, np.bool_))
 
-    def acts(self, states: NDArray[np.int64]) -> bool:
-        """Whether psi may be another than 1 after some token of some of these states."""
-        return self._inner is not None or bool(self._near(states).any())
+    def acts(self, states: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """(n,) whether psi may be another than 1 after some token of a state."""
+        return np.ones(len(states), dtype=np.bool_) if self._inner is not None else self._near(states)
 
     def shares(self, states: NDArray[np.int64]) -> NDArray[np.float64]:
         """(n,) the share of the plain law in proposals; NaN for the usual one."""

@@ -1,7 +1,8 @@
-"""Runs whose logits stay on a device draw what runs on the processor draw, whatever has a say in the proposal."""
+"""Runs that draw where the logits are draw what runs on arrays of log-probabilities do, whatever has a say."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -9,10 +10,11 @@ import numpy as np
 import pytest
 
 from smcdsl import engine
-from smcdsl.inference import device_draws
+from smcdsl.inference import direct_draws
 
 torch = pytest.importorskip("torch")
 
+from smcdsl.models.host_logits import HostLogits  # noqa: E402
 from smcdsl.models.torch_logits import DeviceLogits, totals_on_device  # noqa: E402
 
 CHECKS = """from smcdsl import potential
@@ -24,7 +26,7 @@ def sparing(text: str) -> bool:
 PROGRAM = """smc 1
 import potential "checks.py" as checks
 lm {{ temperature: {temperature}, power: {power} }}
-grammar short = /[a-z]{{2,9}}( [a-z]{{2,9}}){{0,3}}/
+grammar short = {short}
 grammar number = /[0-9]{{1,4}}/
 generate {{
   user "A word for a boat, and a number."
@@ -52,58 +54,75 @@ CASES = {
     "successors selected": ("1", "1", "", "smc { particles: 8, proposal: select }"),
     "learned": ("1", "1", "score 1 + chars(q)", "smc { particles: 8, lookahead: learned }"),
     "refined": ("1", "1", "score 1 + chars(q)", "smc { particles: 6, refine: 1 }"),
+    "near the limit on tokens": ("1", "1", "", "smc { particles: 8 }"),
     "checked tokens": ("1", "1", "require checks.sparing(q) at token", "smc { particles: 8, proposal: awrs }"),
+}
+SHORT = {
+    "": "/[a-z]{2,9}( [a-z]{2,9}){0,3}/",
+    "near the limit on tokens": 'a where tokens <= 14\ngrammar a = "(" a ")" | /[a-z]{1,9}/ | a " " a',
 }
 NEVER_THERE = {"guides in the proposal", "a flatter proposal", "successors selected"}
 
 
-class OnDevice:
-    """A model whose laws lie elsewhere; the processor stands in for the device."""
+class Model:
+    """A model whose laws are kept in some way."""
 
-    def __init__(self, model: Any) -> None:
-        self._model = model
+    def __init__(self, model: Any, kept: Callable[[Any], Any] | None) -> None:
+        self._model, self._kept = model, kept
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._model, name)
 
     def start(self, prefixes: Any) -> Any:
-        return _Session(self._model.start(prefixes))
+        return _Session(self._model.start(prefixes), self._kept)
 
 
 class _Session:
-    def __init__(self, session: Any) -> None:
-        self._session = session
+    def __init__(self, session: Any, kept: Callable[[Any], Any] | None) -> None:
+        self._session, self._kept = session, kept
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._session, name)
 
-    def next_law(self, prefixes: Any) -> DeviceLogits:
-        # As models leave them: tensors of inference.
-        with torch.inference_mode():
-            logits = torch.from_numpy(3.0 + self._session.next_logprobs(prefixes)).clone()
-            return DeviceLogits(logits, totals_on_device(logits))
+    def next_law(self, prefixes: Any) -> Any:
+        logprobs = self._session.next_logprobs(prefixes)
+        return logprobs if self._kept is None else self._kept(3.0 + logprobs)
 
 
+def on_device(logits: np.ndarray) -> DeviceLogits:
+    """The processor stands in for the device."""
+    # As models leave them: tensors of inference.
+    with torch.inference_mode():
+        tensor = torch.from_numpy(logits).clone()
+        return DeviceLogits(tensor, totals_on_device(tensor))
+
+
+KEPT = {"device": on_device, "host": HostLogits}
+
+
+@pytest.mark.parametrize("kept", KEPT)
 @pytest.mark.parametrize("name", CASES)
-def test_runs_are_the_same(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_runs_are_the_same(name: str, kept: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     drawn = []
 
     def noted(*given: Any) -> Any:
-        found = device_draws_there(*given)
+        found = direct_draws_there(*given)
         drawn.append(found is not None)
         return found
 
-    device_draws_there = device_draws.draw_there
+    direct_draws_there = direct_draws.draw_there
     monkeypatch.setattr("smcdsl.inference.tokens.draw_there", noted)
     temperature, power, factor, method = CASES[name]
     (tmp_path / "checks.py").write_text(CHECKS)
     (tmp_path / "short.smc").write_text(
-        PROGRAM.format(temperature=temperature, power=power, factor=factor, method=method)
+        PROGRAM.format(
+            temperature=temperature, power=power, factor=factor, method=method, short=SHORT.get(name, SHORT[""])
+        )
     )
     program = engine.load(tmp_path / "short.smc")
-    model = engine.model("tiny")
+    models = [Model(engine.model("tiny"), way) for way in (None, KEPT[kept])]
     for seed in (1, 2):
-        here, there = (program.run(model=each, seed=seed).outcome.posterior for each in (model, OnDevice(model)))
+        here, there = (program.run(model=each, seed=seed).outcome.posterior for each in models)
         assert [view.text for view in here.particles] == [view.text for view in there.particles]
         np.testing.assert_allclose(here.log_weights, there.log_weights, atol=2e-4)
     assert any(drawn) == (name not in NEVER_THERE)
@@ -112,7 +131,7 @@ def test_runs_are_the_same(name: str, tmp_path: Path, monkeypatch: pytest.Monkey
 def test_a_closed_token_is_not_taken(monkeypatch: pytest.MonkeyPatch) -> None:
     """As rounding of sums that are made side by side may give one."""
     program = engine.compile('smc 1\ngenerate {\n user "A word."\n assistant "<[[q: /[a-z]{2,9}/]]>"\n}\n')
-    model = OnDevice(engine.model("tiny"))
+    model = Model(engine.model("tiny"), on_device)
     expected = program.run(model=model, seed=1, particles=6).outcome.posterior
     drawn, calls = DeviceLogits.drawn, []
 
