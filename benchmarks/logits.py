@@ -5,8 +5,9 @@
 Microseconds a row of 128,256 tokens, one thread, median. `direct` takes logits, sums what the mask allows and draws a
 token of each row, as the sampler does where nothing but the mask has a say (`automaton.masked_laws`); `softmax` makes
 log-probabilities of logits, from which `gather` copies what the mask allows, exponentiates and sums it, as the sampler
-does elsewhere; `close` writes -inf over the rest of the row, in float32 and bfloat16; `close, all` then exponentiates and sums
-the whole row, which is what drawing from it takes. With a device other than the processor only `close` is timed, there.
+does elsewhere; `close` writes -inf over the rest of the row, in float32 and bfloat16; `close, all` then exponentiates
+and sums the whole row, which is what drawing from it takes. With a device other than the processor only `close` is
+timed, there.
 """
 
 from __future__ import annotations
