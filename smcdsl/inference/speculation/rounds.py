@@ -15,16 +15,17 @@ have shown, for resampling must not see what is hidden yet.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from time import perf_counter
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from smcdsl.inference.drafts.drafting import MOST_DRAFTED, Drafted, Laws, Requests
 from smcdsl.inference.particles import RUNNING, WAITING
-from smcdsl.inference.proposals import Drawn, Proposal, Rows, local_targets, proposal_of, weighed
+from smcdsl.inference.proposals import AnyLaws, Drawn, Proposal, Rows, local_targets, proposal_of, weighed
 from smcdsl.inference.speculation.known import KnownLaws, VerifiedTokens
 from smcdsl.inference.speculation.speculation import Speculation
 from smcdsl.inference.speculation.tally import Tally
@@ -38,6 +39,7 @@ from smcdsl.inference.speculation.verification import (
     verify_leniently,
 )
 from smcdsl.inference.tokens import Situations, Tokens
+from smcdsl.protocols import next_law
 
 
 class Rounds:
@@ -149,7 +151,7 @@ class Rounds:
         ]
         groups = self._groups(np.concatenate([active, *slots]))
         self._forget_known()
-        logprobs, target_seconds = self._pass(asked)
+        logprobs, target_seconds = self._pass(sampler.session.next_logprobs, asked)
         self._known.add(groups, wanted, asked, sampler.law_rows(logprobs))
         self.tally.open_round(gamma, writers, drafted, chains, (len(situations.asked), len(asked)))
         began = perf_counter()
@@ -162,9 +164,9 @@ class Rounds:
     def _take_plainly(self, writers: NDArray[np.int64], situations: Situations, is_new: bool) -> None:
         """One token for every writer, as without drafts."""
         self._forget_known()
-        logprobs, seconds = self._pass(situations.asked)
+        law, seconds = self._pass(partial(next_law, self.sampler.session), situations.asked)
         self.tally.plain_round(writers, len(situations.asked), None if is_new else seconds)
-        self.sampler.take_one(writers, situations, self.sampler.law_rows(logprobs))
+        self.sampler.take_one(writers, situations, self.sampler.law_rows(law))
 
     def _forget_known(self) -> None:
         """Keep only what particles that wait will find behind them."""
@@ -178,16 +180,16 @@ class Rounds:
         prefixes = self.sampler.interpreter.prefixes
         self._known.keep_behind(self._groups(waiting), particles.prefixes[waiting], prefixes)
 
-    def _pass(self, asked: NDArray[np.int64]) -> tuple[NDArray[np.floating[Any]], float]:
-        """The target's log-probabilities behind (U,) ascending prefixes, and the seconds it took."""
+    def _pass(self, ask: Callable[[NDArray[np.int64]], AnyLaws], asked: NDArray[np.int64]) -> tuple[AnyLaws, float]:
+        """The target's laws behind (U,) ascending prefixes, and the seconds it took."""
         began = perf_counter()
-        logprobs = self.sampler.session.next_logprobs(asked)
+        laws = ask(asked)
         seconds = perf_counter() - began
         self.sampler.seconds.model += seconds
         while len(self._seen) <= asked[-1]:
             self._seen = np.concatenate([self._seen, np.zeros_like(self._seen)])
         self._seen[asked] = True
-        return logprobs, seconds
+        return laws, seconds
 
     def _draft(self, writers: NDArray[np.int64], gamma: int) -> Drafted:
         """What the source says."""
