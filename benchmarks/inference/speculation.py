@@ -15,15 +15,15 @@ from __future__ import annotations
 import argparse
 import json
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 import smcdsl
+from benchmarks.inference.counting import Counting, Counts
 from benchmarks.tasks import splits
 from smcdsl.engine.automata import HoleAutomata
 from smcdsl.inference.drafts.setting import makers
@@ -33,7 +33,6 @@ from smcdsl.inference.settings import Settings
 from smcdsl.library.functions import resolve_function
 from smcdsl.prefixes import ROOT as PREFIX_ROOT
 from smcdsl.prefixes import Prefixes
-from smcdsl.protocols import next_law
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
@@ -47,19 +46,15 @@ NONE = "none"
 
 
 @dataclass
-class Cost:
+class Cost(Counts):
     """What runs took, summed over inputs."""
 
-    passes: int = 0
-    rows: int = 0
     tokens: int = 0
     proposed: int = 0
     accepted: int = 0
     particle_passes: int = 0
     wall_seconds: float = 0.0
     cpu_seconds: float = 0.0
-    prompt_wall_seconds: float = 0.0
-    prompt_cpu_seconds: float = 0.0
     cpus: list[float] = field(default_factory=list)
 
     def record(self) -> dict[str, Any]:
@@ -69,53 +64,13 @@ class Cost:
         return asdict(self) | {"tau": tau, "acceptance": acceptance}
 
 
-class Counted:
-    """A model that counts its passes."""
-
-    def __init__(self, model: Any) -> None:
-        self._model = model
-        self.cost = Cost()
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._model, name)
-
-    def start(self, prefixes: Any) -> CountedSession:
-        return CountedSession(self._model.start(prefixes), self.cost)
-
-
-class CountedSession:
-    def __init__(self, session: Any, cost: Cost) -> None:
-        self._session, self._cost = session, cost
-        self._is_first = True
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._session, name)
-
-    def next_logprobs(self, prefixes: Any) -> Any:
-        return self._timed(self._session.next_logprobs, prefixes)
-
-    def next_law(self, prefixes: Any) -> Any:
-        return self._timed(partial(next_law, self._session), prefixes)
-
-    def _timed(self, ask: Callable[[Any], Any], prefixes: Any) -> Any:
-        wall, cpu = time.perf_counter(), time.process_time()
-        rows = ask(prefixes)
-        if self._is_first:
-            self._is_first = False
-            self._cost.prompt_wall_seconds += time.perf_counter() - wall
-            self._cost.prompt_cpu_seconds += time.process_time() - cpu
-        self._cost.passes += 1
-        self._cost.rows += len(prefixes)
-        return rows
-
-
 @dataclass
 class Kind:
     """A kind of draft with its length, its own view of the target and what it has cost."""
 
     draft: str
     gamma: str
-    model: Counted
+    model: Counting
 
     @property
     def name(self) -> str:
@@ -142,18 +97,18 @@ def measured(
 ) -> Iterator[dict[str, Any]]:
     """A record a kind of draft."""
     program = smcdsl.load(PROGRAMS[name])
-    own = [Kind(draft, gamma, Counted(model)) for draft, gamma in kinds]
+    own = [Kind(draft, gamma, Counting(model, Cost())) for draft, gamma in kinds]
     automata = HoleAutomata(program.program, model.vocabulary, 100_000)
     for place, given in enumerate(inputs):
         values = program.values(given)
         # Masks are made at their first use, and the first pass of a model is slow: that is nobody's draft's doing.
-        _run(program, Counted(model), values, place, automata, NONE, "0", settings | {"max_tokens": 2})
+        _run(program, Counting(model, Cost()), values, place, automata, NONE, "0", settings | {"max_tokens": 2})
         for turn in range(len(own)):
             kind = own[(place + turn) % len(own)]
             _run(program, kind.model, values, place, automata, kind.draft, kind.gamma, settings)
-    base = own[0].model.cost
+    base = own[0].model.counts
     for kind in own:
-        cost = kind.model.cost
+        cost = kind.model.counts
         yield {"program": name, "draft": kind.name, **cost.record()} | {
             "passes_ratio": _per_token(base, "passes") / _per_token(cost, "passes"),
             "wall_ratio": _per_token(base, "wall_seconds") / _per_token(cost, "wall_seconds"),
@@ -163,12 +118,12 @@ def measured(
 
 
 def _run(
-    program: Any, model: Counted, values: Any, seed: int, automata: Any, draft: str, gamma: str, settings: Any
+    program: Any, model: Counting, values: Any, seed: int, automata: Any, draft: str, gamma: str, settings: Any
 ) -> None:
     """One run, its cost added to the model's."""
     chosen = () if draft == NONE else makers(draft, model)  # type: ignore[arg-type]
     more = {} if draft == NONE else {"gamma": gamma if gamma == "auto" else int(gamma)}
-    cost = model.cost
+    cost = model.counts
     read = cost.prompt_wall_seconds, cost.prompt_cpu_seconds
     wall, cpu = time.perf_counter(), time.process_time()
     (posterior,) = run(

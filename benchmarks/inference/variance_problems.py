@@ -13,53 +13,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from benchmarks.inference.counting import Counting
 from smcdsl import engine
 from smcdsl.compiler.compile import compile_program
 from smcdsl.inference.methods import RunRequest, Settings, run
 from smcdsl.inference.results.posterior import Posterior
 from smcdsl.plan import Plan
-from smcdsl.prefixes import Prefixes
-from smcdsl.protocols import next_law
 
 ROOT = Path(__file__).parents[2]
 GUIDE = "guide 1 + 0 * chars({hole}) at token"
-
-
-class Counting:
-    """A model that counts what is asked of it: passes, and rows, which are distinct prefixes."""
-
-    def __init__(self, model: Any) -> None:
-        self._model = model
-        self.passes = self.rows = 0
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._model, name)
-
-    def start(self, prefixes: Prefixes) -> Any:
-        """A session that counts."""
-        return _CountingSession(self, self._model.start(prefixes))
-
-
-class _CountingSession:
-    def __init__(self, model: Counting, session: Any) -> None:
-        self._counts, self._session = model, session
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._session, name)
-
-    def next_logprobs(self, prefixes: NDArray[np.int64]) -> Any:
-        self._count(prefixes)
-        return self._session.next_logprobs(prefixes)
-
-    def next_law(self, prefixes: NDArray[np.int64]) -> Any:
-        self._count(prefixes)
-        return next_law(self._session, prefixes)
-
-    def _count(self, prefixes: NDArray[np.int64]) -> None:
-        self._counts.passes += 1
-        self._counts.rows += len(prefixes)
 
 
 @dataclass
@@ -101,7 +64,7 @@ class Problem:
         alone = replace(self, model=counting)
         for seed in seeds:
             alone.run([seed], every_token, settings, pools)
-        return counting.rows / len(seeds), counting.passes / len(seeds)
+        return counting.counts.rows / len(seeds), counting.counts.passes / len(seeds)
 
 
 def instances(names: Sequence[str]) -> list[Problem]:
