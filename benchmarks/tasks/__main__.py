@@ -21,6 +21,7 @@ from benchmarks.tasks.methods import METHODS, chosen
 from benchmarks.tasks.record import OtherSetting, Records
 from benchmarks.tasks.runner import Options, run
 from benchmarks.tasks.task import MissingData, Task
+from smcdsl.report.diagnostics import render
 
 TASKS = ("spider", "molecules", "planetarium", "ds1000")
 
@@ -50,7 +51,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         chosen(options.methods)
         task = make_task(options.task, options.prompt)
         records = Records.read(out) if options.report else _run(options, task, out)
-    except (MissingData, OtherSetting, ValueError, OSError, smcdsl.SmcdslError) as error:
+    except smcdsl.SmcdslError as error:
+        print(render(error.diagnostics), file=sys.stderr)
+        return 1
+    except (MissingData, OtherSetting, ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     print(report.text(task, records, [method.name for method in chosen(options.methods)]))
