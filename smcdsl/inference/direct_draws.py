@@ -60,22 +60,17 @@ def draw_there(
         return _drawn_there(rule, log_rows, automata, rows, who, draws, seconds)
     if not is_plain.any():
         return None
-    size = len(who.rows)
-    found = Drawn(np.empty(size, dtype=np.int64), np.empty(size), np.empty(size))
     plain = is_plain[who.rows]
-    for directly, own in ((True, np.flatnonzero(plain)), (False, np.flatnonzero(~plain))):
+    parts = []
+    for own in (np.flatnonzero(plain), np.flatnonzero(~plain)):
         here, which = used(rows, who.rows[own])
         part = replace(who.part(own), rows=which)
-        if directly:
+        if plain[own[0]]:
             drawn = _drawn_there(rule, log_rows, automata, here, part, draws, seconds)
         else:
             drawn = propose(rule, log_rows, automata, here, part, draws, seconds, lookaheads)
-        found.tokens[own], found.log_weights[own], found.log_twists[own] = (
-            drawn.tokens,
-            drawn.log_weights,
-            drawn.log_twists,
-        )
-    return found
+        parts.append((own, drawn))
+    return Drawn.of_parts(len(who.rows), parts)
 
 
 def _draws(log_rows: Laws) -> TypeGuard[DrawingRows]:

@@ -18,7 +18,7 @@ One row of logprobs decides both the draw and the weight.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import cache, partial
 from time import perf_counter
@@ -169,6 +169,15 @@ class Drawn:
     tokens: NDArray[np.int64]
     log_weights: NDArray[np.float64]
     log_twists: NDArray[np.float64]
+
+    @classmethod
+    def of_parts(cls, size: int, parts: Iterable[tuple[NDArray[np.int64], Drawn]]) -> Drawn:
+        """What was drawn for `size` particles in parts, each with the places of its own."""
+        found = cls(np.empty(size, dtype=np.int64), np.empty(size), np.empty(size))
+        for own, part in parts:
+            found.tokens[own], found.log_weights[own] = part.tokens, part.log_weights
+            found.log_twists[own] = part.log_twists
+        return found
 
 
 @dataclass(frozen=True)
@@ -594,15 +603,11 @@ def by_chunks(
     size = max(entries // vocab_size, 1)
     if len(rows.states) <= size:
         return drawn(rows, who, slice(None))
-    count = len(who.rows)
-    found = Drawn(np.empty(count, dtype=np.int64), np.empty(count), np.empty(count))
-    for start in range(0, len(rows.states), size):
-        inside = np.flatnonzero((who.rows >= start) & (who.rows < start + size))
-        own = who.part(inside)
-        part = drawn(rows.part(slice(start, start + size)), replace(own, rows=own.rows - start), inside)
-        found.tokens[inside], found.log_weights[inside], found.log_twists[inside] = (
-            part.tokens,
-            part.log_weights,
-            part.log_twists,
-        )
-    return found
+
+    def parts() -> Iterator[tuple[NDArray[np.int64], Drawn]]:
+        for start in range(0, len(rows.states), size):
+            inside = np.flatnonzero((who.rows >= start) & (who.rows < start + size))
+            own = who.part(inside)
+            yield inside, drawn(rows.part(slice(start, start + size)), replace(own, rows=own.rows - start), inside)
+
+    return Drawn.of_parts(len(who.rows), parts())

@@ -136,15 +136,12 @@ class Tokens(Population):
         assert rows.places is not None
         assert forced is None, "a retained path has no weight under weighted rejection"
         checked = self.checks.are_needed(rows.places.frames)[who.rows]
-        size = len(checked)
-        found = Drawn(np.empty(size, dtype=np.int64), np.empty(size), np.empty(size))
+        parts = []
         for checks, own in ((self.checks, np.flatnonzero(checked)), (None, np.flatnonzero(~checked))):
             if len(own):
                 part, which = used(rows, who.rows[own])
-                drawn = self._propose_by(checks, log_rows, part, replace(who.part(own), rows=which))
-                found.tokens[own], found.log_weights[own] = drawn.tokens, drawn.log_weights
-                found.log_twists[own] = drawn.log_twists
-        return found
+                parts.append((own, self._propose_by(checks, log_rows, part, replace(who.part(own), rows=which))))
+        return Drawn.of_parts(len(checked), parts)
 
     def _propose_by(
         self,
