@@ -246,6 +246,11 @@ class TokenAutomaton:
         with self._lock:
             return self._guesses_after.of(place, tokens, lambda new: self._guess_after(place, new))
 
+    def known_to_end_after(self, state: int) -> NDArray[np.int32]:
+        """(V,) what `tokens_to_end_after` has been asked of a state's place, -1 elsewhere; not for long."""
+        with self._lock:
+            return self._guesses_after.row(self._machine.place_of(state))
+
     def sizes(self) -> dict[str, int]:
         """Numbers for reports: states, distinct masks and their bytes, bytes of all, states kept without proof."""
         return {

@@ -22,12 +22,16 @@ class Remembered:
 
     def of(self, row: int, columns: NDArray[np.integer[Any]], ask: Ask) -> NDArray[np.int64]:
         """(K,) the numbers of distinct columns of a row; those that are not known are asked for."""
+        return recalled(self.row(row), columns, ask)
+
+    def row(self, row: int) -> NDArray[np.int32]:
+        """(width,) what is known of a row, UNKNOWN elsewhere."""
         known = self._rows.get(row)
         if known is None:
             if len(self._rows) == self._most_rows:
                 self._rows.clear()
             known = self._rows[row] = np.full(self._width, UNKNOWN, dtype=np.int32)
-        return recalled(known, columns, ask)
+        return known
 
 
 class Column:

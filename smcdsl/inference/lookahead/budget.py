@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from smcdsl.automaton.automaton import TokenAutomaton
+from smcdsl.automaton.likely_ends import add_log_psi
 from smcdsl.inference.proposals import Lookahead, Remembering
 from smcdsl.log_rows import Allowed
 
@@ -26,7 +27,7 @@ SHARE = 0.005
 """Of the plain law near the limit: it is drawn from again and again there, and to leave the way out once is death."""
 PASSED_OVER = 0.005
 """The share of draws whose psi is not known: rare tokens are many, and each costs as much to ask about as another."""
-LIKELY = (1e-3, 1e-4, 1e-5, 1e-6)
+LIKELY = np.array([1e-3, 1e-4, 1e-5, 1e-6])
 """As many tokens are asked about as have so large a share of the likeliest one's probability, in turn; at last all."""
 _LOG_PSI = np.array([0.0, -30.0, -35.0, -40.0, -45.0, -50.0])
 """By how many tokens are missing: with one, it outweighs a model that is sure to go on."""
@@ -63,47 +64,11 @@ class BudgetTwist:
 
     def _added(self, values: NDArray[np.float64], states: NDArray[np.int64], allowed: Allowed) -> NDArray[np.float64]:
         """Values and log psi."""
-        near = np.flatnonzero(self._near(states))
-        left = self._automaton.tokens_left(states[near]) - 1
-        for row, then in zip(near.tolist(), left.tolist()):
+        for row in np.flatnonzero(self._near(states)).tolist():
             part = slice(int(allowed.starts[row]), int(allowed.starts[row + 1]))
-            self._add_log_psi(values[part], int(states[row]), allowed.tokens[part], allowed.values[part], then)
+            what = allowed.tokens[part], allowed.values[part]
+            add_log_psi(self._automaton, int(states[row]), *what, _LOG_PSI, LIKELY, PASSED_OVER, values[part])
         return values
-
-    def _add_log_psi(
-        self,
-        values: NDArray[np.float64],
-        state: int,
-        tokens: NDArray[np.int32],
-        log_probabilities: NDArray[np.floating[Any]],
-        left: int,
-    ) -> None:
-        """Add log psi after each of the K tokens that a state allows; nothing after those that are not asked about."""
-        peak = log_probabilities.max(initial=-np.inf)
-        if peak == -np.inf:
-            return
-        shares = np.exp(log_probabilities - peak)
-        total = float(shares.sum())
-        # A row may have a hundred thousand tokens, of which few are likely.
-        likely = np.flatnonzero(shares >= LIKELY[-1])
-        masses = shares[likely]
-        for least in LIKELY:
-            some = masses >= least
-            asked = float(masses[some].sum())
-            if total - asked > PASSED_OVER * total:
-                continue
-            chosen = likely[some]
-            missing = self._missing_after(state, tokens[chosen], left)
-            in_time = float(masses[some][missing == 0].sum())
-            # Where likely tokens lead too far, it is from the others that is drawn.
-            if total - asked <= PASSED_OVER * (total - asked + in_time):
-                values[chosen] += _LOG_PSI[np.minimum(missing, len(_LOG_PSI) - 1)]
-                return
-        values += _LOG_PSI[np.minimum(self._missing_after(state, tokens, left), len(_LOG_PSI) - 1)]
-
-    def _missing_after(self, state: int, tokens: NDArray[np.int32], left: int) -> NDArray[np.int64]:
-        """(K,) how many tokens too few are left after each of some."""
-        return np.maximum(self._automaton.tokens_to_end_after(state, tokens) - left, 0)
 
     def _near(self, states: NDArray[np.int64]) -> NDArray[np.bool_]:
         """(n,) whether the limit is near."""
