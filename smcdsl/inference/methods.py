@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from time import perf_counter
 
+from smcdsl.collector import collector_eased
 from smcdsl.errors import Diagnostic, PotentialError
 from smcdsl.inference.attempts import attempt, in_order
 from smcdsl.inference.drafts.drafting import Maker
@@ -127,22 +128,25 @@ def run_each(
     """
     assert width is None or not (settings.check_potentials or recorder), "what is done at a run's end is about all"
     count = settings.islands
-    with opened(
-        plan,
-        model,
-        requests_of(groups, count),
-        automata=automata,
-        functions=functions,
-        settings=settings,
-        listener=None if events is None else listener_of(events, count),
-        draws=None if draws is None else lambda salt, size: IslandDraws(draws(salt), count, size),
-        pools=pools,
-        lookahead=lookahead,
-        recorder=recorder,
-        drafts=drafts,
-        notices=notices,
-        width=None if width is None else width * count,
-    ) as runtime:
+    with (
+        collector_eased(),
+        opened(
+            plan,
+            model,
+            requests_of(groups, count),
+            automata=automata,
+            functions=functions,
+            settings=settings,
+            listener=None if events is None else listener_of(events, count),
+            draws=None if draws is None else lambda salt, size: IslandDraws(draws(salt), count, size),
+            pools=pools,
+            lookahead=lookahead,
+            recorder=recorder,
+            drafts=drafts,
+            notices=notices,
+            width=None if width is None else width * count,
+        ) as runtime,
+    ):
         results = _swept(runtime) if count == 1 else _without_islands(runtime, count)
         if width is None:
             results = _checked(runtime.calls, results)
