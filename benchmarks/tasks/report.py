@@ -117,7 +117,9 @@ def _costs(table: Table) -> str:
         tokens = sum(run.tokens for run in runs)
         spent = {part: sum(run.seconds.get(part, 0.0) for run in runs) for part in ("total", "model", "masks")}
         calls = [counts for run in runs for counts in run.calls.values()]
-        potentials = sum(counts["seconds"] for counts in calls)
+        own: dict[str, float] = {}
+        for potential, counts in (item for run in runs for item in run.calls.items()):
+            own[potential] = own.get(potential, 0.0) + counts["seconds"]
         made = sum(counts["n"] - counts["cached"] for counts in calls)
         each = 1000 / max(tokens, 1)
         lines.append(
@@ -128,9 +130,10 @@ def _costs(table: Table) -> str:
                 "wall s": f"{spent['total']:.1f}",
                 "model ms/token": f"{each * spent['model']:.3f}",
                 "masks ms/token": f"{each * spent['masks']:.3f}",
-                "potentials ms/token": f"{each * potentials:.4f}",
+                "potentials ms/token": f"{each * sum(own.values()):.4f}",
                 "calls/token": f"{made / max(tokens, 1):.3f}",
             }
+            | {f"{potential} ms/token": f"{each * seconds:.4f}" for potential, seconds in sorted(own.items())}
         )
     return grid(lines)
 
