@@ -5,6 +5,7 @@ Every figure is over the rows that all methods shown have finished, so that meth
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from random import Random
@@ -116,11 +117,11 @@ def _costs(table: Table) -> str:
         runs = table.records(name)
         tokens = sum(run.tokens for run in runs)
         spent = {part: sum(run.seconds.get(part, 0.0) for run in runs) for part in ("total", "model", "masks")}
-        calls = [counts for run in runs for counts in run.calls.values()]
-        own: dict[str, float] = {}
-        for potential, counts in (item for run in runs for item in run.calls.items()):
-            own[potential] = own.get(potential, 0.0) + counts["seconds"]
-        made = sum(counts["n"] - counts["cached"] for counts in calls)
+        calls = [call for run in runs for call in run.calls.items()]
+        own: defaultdict[str, float] = defaultdict(float)
+        for potential, counts in calls:
+            own[potential] += counts["seconds"]
+        made = sum(counts["n"] - counts["cached"] for _, counts in calls)
         each = 1000 / max(tokens, 1)
         lines.append(
             {

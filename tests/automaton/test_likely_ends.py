@@ -25,9 +25,6 @@ class Ends:
         self.needs, self.asked = needs, np.zeros(0, dtype=np.int64)
         self._known = np.full(len(needs), -1, dtype=np.int32)
 
-    def tokens_left(self, states: NDArray[np.int64]) -> NDArray[np.int64]:
-        return np.full(len(states), LEFT + 1)
-
     def known_to_end_after(self, state: int) -> NDArray[np.int32]:
         return self._known
 
@@ -80,7 +77,7 @@ def test_it_is_the_rule(seed: int, size: int, scale: float, late: float, narrow:
     # Another constant, as of log-probabilities.
     given_logs = (logs - 2.5).astype(np.float32 if narrow else np.float64)
     automaton: Any = ends
-    add_log_psi(automaton, 3, tokens, given_logs, LOG_PSI, LIKELY, PASSED_OVER, values)
+    add_log_psi(automaton, 3, LEFT, tokens, given_logs, LOG_PSI, LIKELY, PASSED_OVER, values)
     psi, asked = plainly(needs, logs.astype(np.float32).astype(np.float64))
     np.testing.assert_allclose(values - before, psi, atol=1e-12)
     assert sorted(ends.asked.tolist()) == tokens[asked].tolist()
@@ -91,7 +88,7 @@ def test_of_nothing_nothing_is_asked(size: int) -> None:
     automaton: Any = Ends(np.full(size, 9))
     values = np.zeros(size)
     tokens = np.arange(size, dtype=np.int32)
-    add_log_psi(automaton, 3, tokens, np.full(size, -np.inf), LOG_PSI, LIKELY, PASSED_OVER, values)
+    add_log_psi(automaton, 3, LEFT, tokens, np.full(size, -np.inf), LOG_PSI, LIKELY, PASSED_OVER, values)
     assert not values.any()
     assert not len(automaton.asked)
 
@@ -103,5 +100,5 @@ def test_a_row_that_is_forgotten_meanwhile_is_filled_all_the_same() -> None:
 
     automaton: Any = Forgetful(np.array([LEFT, LEFT + 1, LEFT + 9]))
     values = np.zeros(3)
-    add_log_psi(automaton, 3, np.arange(3, dtype=np.int32), np.zeros(3), LOG_PSI, LIKELY, PASSED_OVER, values)
+    add_log_psi(automaton, 3, LEFT, np.arange(3, dtype=np.int32), np.zeros(3), LOG_PSI, LIKELY, PASSED_OVER, values)
     assert values.tolist() == [0.0, -30.0, -40.0]

@@ -64,10 +64,12 @@ class BudgetTwist:
 
     def _added(self, values: NDArray[np.float64], states: NDArray[np.int64], allowed: Allowed) -> NDArray[np.float64]:
         """Values and log psi."""
-        for row in np.flatnonzero(self._near(states)).tolist():
+        near = np.flatnonzero(self._near(states))
+        left = self._automaton.tokens_left(states[near]) - 1
+        for row, then in zip(near.tolist(), left.tolist()):
             part = slice(int(allowed.starts[row]), int(allowed.starts[row + 1]))
-            what = allowed.tokens[part], allowed.values[part]
-            add_log_psi(self._automaton, int(states[row]), *what, _LOG_PSI, LIKELY, PASSED_OVER, values[part])
+            what = int(states[row]), then, allowed.tokens[part], allowed.values[part]
+            add_log_psi(self._automaton, *what, _LOG_PSI, LIKELY, PASSED_OVER, values[part])
         return values
 
     def _near(self, states: NDArray[np.int64]) -> NDArray[np.bool_]:
